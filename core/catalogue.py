@@ -1,0 +1,130 @@
+"""The catalogue: what this community watches, what it sells, and what each plan opens.
+
+Read from `signalstack.toml`; without the file, a catalogue of one plan that opens every configured market.
+"""
+
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from core import errors
+from core.market import timeframes
+
+
+def _known_timeframe(value: str) -> str:
+    timeframes.seconds(value)
+    return value
+
+
+Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$")]
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,23}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Watch(_Section):
+    """One strategy on one market and timeframe."""
+
+    exchange: str = Field(default="binance", pattern=r"^[a-z0-9]{2,30}$")
+    symbol: Symbol
+    timeframe: Timeframe = "1h"
+    strategy: str = Field(default="mean_reversion", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name of this watch everywhere: in rows, logs and plans."""
+        return f"{self.strategy} {self.exchange} {self.symbol} {self.timeframe}"
+
+
+class Plan(_Section):
+    """Something a member can subscribe to; `symbols` empty means every watched market."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=60)
+    description: str = Field(default="", max_length=300)
+    price_id: str = Field(default="", max_length=100)
+    symbols: frozenset[Symbol] = frozenset()
+
+    def opens(self, watch: Watch) -> bool:
+        """Whether members of this plan get the signals of this watch."""
+        return not self.symbols or watch.symbol in self.symbols
+
+
+class Service(_Section):
+    """How the operator's service calls itself, and the words the law wants."""
+
+    name: str = Field(default="SignalStack", min_length=1, max_length=60)
+    operator: str = Field(default="", max_length=200)
+    support: str = Field(default="", max_length=200)
+    terms: str = Field(
+        default="Signals are information, not advice, and no promise of profit. You decide about every trade yourself. "
+        "A subscription renews until you cancel; after cancelling you keep access until the end of the paid period.",
+        max_length=3000,
+    )
+    privacy: str = Field(
+        default="We keep your chat id, your chat name, your settings, the state of your subscription and what was sent "
+        "to you. Card data stays with Stripe. Ask support to export or delete your data.",
+        max_length=3000,
+    )
+    risk: str = Field(default="Not financial advice. Trading can lose money.", min_length=1, max_length=200)
+    notice: str = Field(default="", max_length=60)
+
+
+class Policy(_Section):
+    """The operator's choices where Stripe's states leave one open."""
+
+    paused_collection_keeps_access: bool = False
+
+
+class Catalogue(_Section):
+    """Everything that signalstack.toml can say."""
+
+    service: Service = Service()
+    policy: Policy = Policy()
+    watches: tuple[Watch, ...] = ()
+    plans: tuple[Plan, ...] = ()
+
+    @cached_property
+    def by_key(self) -> dict[str, Plan]:
+        """Plans by their key."""
+        return {plan.key: plan for plan in self.plans}
+
+    @cached_property
+    def by_price(self) -> dict[str, Plan]:
+        """Plans by the id of their price at the payment provider."""
+        return {plan.price_id: plan for plan in self.plans if plan.price_id}
+
+    def faults(self) -> list[str]:
+        """What is wrong with the catalogue as a whole, one sentence each."""
+        found = []
+        for what, keys in (
+            ("watch", [watch.key for watch in self.watches]),
+            ("plan", [plan.key for plan in self.plans]),
+            ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
+        ):
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            found += [f"The catalogue names the {what} '{key}' twice; keep one." for key in twice]
+        return found
+
+
+def read(path: Path) -> Catalogue:
+    """The catalogue in this file; raises ConfigError with one sentence for each fault in it."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise errors.ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise errors.ConfigError(f"The catalogue {path} is not valid TOML: {error}.") from error
+    try:
+        return Catalogue.model_validate(data)
+    except ValidationError as error:
+        raise errors.ConfigError(
+            *(f"{path.name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors())
+        ) from error

@@ -1,0 +1,126 @@
+"""The database: one engine, and two ways to talk to it, `transaction` (writes) and `reading`.
+
+SQLite has one writer. Waiting for it inside SQLite means sleeping in steps, so the writers of this process queue
+at a lock of our own, and every writing transaction begins IMMEDIATE: it can never fail halfway because another
+process wrote in between.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, CursorResult, UpdateBase, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from core import errors
+
+# What a restart of the database looks like from here; worth another try.
+UNAVAILABLE = (OperationalError, InterfaceError, ConnectionError, TimeoutError, OSError)
+
+
+def normalised(url: str) -> URL:
+    """The URL with the driver that SignalStack uses: aiosqlite or asyncpg, whatever driver the operator named."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise errors.ConfigError(
+            "DATABASE_URL is not a database address; write sqlite+aiosqlite:///file.db or postgresql://user@host/name."
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    raise errors.ConfigError(f"DATABASE_URL names {backend}; SignalStack works with SQLite and PostgreSQL.")
+
+
+class Database:
+    """An open database; `dialect` is "sqlite" or "postgresql"."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = normalised(url)
+        self.dialect = self.url.get_backend_name()
+        self.engine = self._engine(pool_size)
+        self._write = async_sessionmaker(self.engine, expire_on_commit=False)
+        reading = self.engine.execution_options(sqlite_begin="DEFERRED")
+        self._read = async_sessionmaker(reading, expire_on_commit=False)
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
+
+    def _engine(self, pool_size: int) -> AsyncEngine:
+        if self.dialect == "sqlite":
+            engine = create_async_engine(self.url, connect_args={"timeout": 15})
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            return engine
+        return create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": "signalstack"}},
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """All or nothing of what the block writes is in the database when the block ends."""
+        if self._writer is None:
+            async with self._write.begin() as session:
+                yield session
+            return
+        async with self._writer, self._write.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading; what it writes is thrown away."""
+        async with self._read() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Every connection is closed."""
+        await self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Python's own transaction control begins DEFERRED and only at the first write; we begin ourselves, below.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the error says that the database is away or busy, rather than that our statement is wrong."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OperationalError) and isinstance(error.orig, sqlite3.OperationalError):
+        return "locked" in str(error.orig) or "unable to open" in str(error.orig)
+    return isinstance(error, UNAVAILABLE)
+
+
+def insert(session: AsyncSession, table: type[Any]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT of this session's dialect, for its ON CONFLICT clauses (which both databases spell alike)."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement: postgresql.Insert | sqlite.Insert = dialect.insert(table)
+    return statement
+
+
+async def execute(session: AsyncSession, statement: UpdateBase) -> int:
+    """The statement is executed without touching loaded objects; says how many rows it changed."""
+    result = await session.execute(statement.execution_options(synchronize_session=False))
+    return result.rowcount if isinstance(result, CursorResult) else 0

@@ -1,0 +1,98 @@
+"""The inbox ledger: what providers and chats told us, kept before it is acknowledged, worked off exactly once.
+
+An item is `pending` until a worker claims it for a lease, and `done` in the same transaction as its effect; a worker
+that dies leaves an item whose lease runs out. After MAX_ATTEMPTS failures it is `dead`, which the status page shows.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import db, errors, models
+
+MAX_ATTEMPTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A claimed item; `epoch` proves the claim."""
+
+    id: int
+    source: str
+    event_id: str
+    kind: str
+    body: bytes
+    attempts: int
+    epoch: int
+
+
+async def put(session: AsyncSession, source: str, event_id: str, kind: str, body: bytes, *, now: datetime) -> bool:
+    """The item is in the ledger; says whether it is new."""
+    row = {"source": source, "event_id": event_id, "kind": kind, "body": body, "state": "pending"}
+    statement = (
+        db.insert(session, models.Inbox)
+        .values(**row, received_at=now, not_before=now, attempts=0, epoch=0, error="")
+        .on_conflict_do_nothing(index_elements=["source", "event_id"])
+    )
+    return await db.execute(session, statement) == 1
+
+
+async def claim(session: AsyncSession, source: str, *, now: datetime, lease: float, limit: int = 1) -> list[Item]:
+    """The oldest items that are due are ours for `lease` seconds, in the order of their arrival."""
+    due = and_(
+        models.Inbox.source == source,
+        or_(
+            and_(models.Inbox.state == "pending", models.Inbox.not_before <= now),
+            and_(models.Inbox.state == "claimed", models.Inbox.lease_until < now),
+        ),
+    )
+    oldest = select(models.Inbox.id).where(due).order_by(models.Inbox.id).limit(limit).with_for_update(skip_locked=True)
+    taken = await session.execute(
+        update(models.Inbox)
+        .where(models.Inbox.id.in_(oldest))
+        .values(
+            state="claimed",
+            epoch=models.Inbox.epoch + 1,
+            attempts=models.Inbox.attempts + 1,
+            lease_until=now + timedelta(seconds=lease),
+        )
+        .returning(*(getattr(models.Inbox, name) for name in Item.__slots__))
+        .execution_options(synchronize_session=False)
+    )
+    return sorted((Item(**{**row, "body": row["body"] or b""}) for row in taken.mappings()), key=lambda item: item.id)
+
+
+async def done(session: AsyncSession, item: Item) -> None:
+    """The item will not be worked on again; raises LostLeaseError when another worker has taken it over."""
+    await _settle(session, item, state="done", lease_until=None, error="")
+
+
+async def retry(session: AsyncSession, item: Item, error: str, *, now: datetime) -> None:
+    """The item is due again after a pause that doubles with each attempt (2 s to 10 min), or dead after the last."""
+    wait = min(600, 2**item.attempts)
+    state = "dead" if item.attempts >= MAX_ATTEMPTS else "pending"
+    values = {"not_before": now + timedelta(seconds=wait), "error": error[:500]}
+    await _settle(session, item, state=state, lease_until=None, **values)
+
+
+async def forget(session: AsyncSession, *, before: datetime) -> int:
+    """Bodies of finished items from before this moment are gone (they hold personal data); says how many."""
+    return await db.execute(
+        session,
+        update(models.Inbox)
+        .where(models.Inbox.state == "done", models.Inbox.received_at < before, models.Inbox.body.is_not(None))
+        .values(body=None),
+    )
+
+
+async def _settle(session: AsyncSession, item: Item, **values: object) -> None:
+    changed = await db.execute(
+        session,
+        update(models.Inbox)
+        .where(models.Inbox.id == item.id, models.Inbox.epoch == item.epoch, models.Inbox.state == "claimed")
+        .values(**values),
+    )
+    if changed != 1:
+        raise errors.LostLeaseError(f"The {item.source} item {item.id} was taken over by another worker.")

@@ -1,0 +1,90 @@
+"""Structured logs without secrets: one line for one event, as text on a terminal and as JSON elsewhere."""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, Processor
+
+# Telegram bot tokens, Stripe keys and webhook secrets, Discord bot tokens, passwords in URLs.
+_SECRETS = re.compile(
+    r"\d{6,12}:[A-Za-z0-9_-]{16,}|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"
+    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+)
+_known: set[str] = set()
+MASK = "[secret]"
+
+
+def redacted(text: str) -> str:
+    """The text with every secret that is known or recognisable replaced by a mask."""
+    for secret in _known:
+        text = text.replace(secret, MASK)
+    return _SECRETS.sub(MASK, text)
+
+
+def keep_out(*secrets: str) -> None:
+    """These values never appear in a log line, whatever their shape."""
+    _known.update(secret for secret in secrets if len(secret) >= 6)
+
+
+def _redact_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: _redact_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redact_value(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redacted(str(value))
+
+
+def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """A structlog step: every value of the event is free of secrets."""
+    return {key: value if key.startswith("_") else _redact_value(value) for key, value in event.items()}
+
+
+class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Redacts the finished line too, tracebacks of libraries included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def setup(level: str = "info", style: str = "", *, stream: Any = None) -> None:
+    """Every log line of the product and of its libraries goes to standard error in one form, free of secrets."""
+    stream = stream or sys.stderr
+    style = style or ("console" if stream.isatty() else "json")
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    last: Processor = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if style == "console"
+        else structlog.processors.JSONRenderer()
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        _RedactingFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # httpx logs whole request URLs, and Telegram's URLs contain the bot token.
+    for name in ("httpx", "httpcore", "telegram", "discord", "stripe", "ccxt", "apscheduler", "asyncio", "aiosqlite"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared[:-1], redact, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,37 @@
+"""The shape of memory: every table, with the unique constraints that make each "once" true.
+
+Use as `models.Delivery`: one name for each table, wherever it is defined.
+"""
+
+from core.models.base import Base
+from core.models.billing import Checkout, Customer, PlanPrice, Subscription
+from core.models.ledgers import Delivery, Inbox, State, Upload
+from core.models.market import Candle, Market
+from core.models.members import Audit, Grant, Identity, Member
+from core.models.running import Alarm, Heartbeat, Lease
+from core.models.signals import ScanMark, Signal, SignalEvent, SignalStatus
+
+__all__ = [
+    "Alarm",
+    "Audit",
+    "Base",
+    "Candle",
+    "Checkout",
+    "Customer",
+    "Delivery",
+    "Grant",
+    "Heartbeat",
+    "Identity",
+    "Inbox",
+    "Lease",
+    "Market",
+    "Member",
+    "PlanPrice",
+    "ScanMark",
+    "Signal",
+    "SignalEvent",
+    "SignalStatus",
+    "State",
+    "Subscription",
+    "Upload",
+]

@@ -1,0 +1,195 @@
+"""Settings from the environment and `.env`, checked as a whole before anything starts."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core import catalogue, db, errors, log
+
+Role = Literal["scheduler", "bot", "webhooks"]
+ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
+
+
+class Settings(BaseSettings):
+    """One attribute for each environment variable, in lower case; see `.env.example` for what they mean."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    database_url: str = "sqlite+aiosqlite:///signalstack.db"
+    redis_url: SecretStr = SecretStr("")
+    public_url: str = "http://localhost:8080"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    secret_key: SecretStr = SecretStr("")
+    telegram_bot_token: SecretStr = SecretStr("")
+    telegram_api_url: str = "https://api.telegram.org"
+    telegram_mode: Literal["polling", "webhook"] = "polling"
+    telegram_rate: int = Field(default=29, ge=1, le=1000)
+    stripe_api_key: SecretStr = SecretStr("")
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    stripe_price_id: str = ""
+    stripe_api_url: str = "https://api.stripe.com"
+    ccxt_exchange: str = "binance"
+    ccxt_trading_pairs: str = "BTC/USDT,ETH/USDT"
+    ccxt_timeframes: str = "1h"
+    exchange_api_url: str = ""
+    signalstack_config: str = ""
+    admins: str = ""
+    grace_days: int = Field(default=3, ge=0, le=60)
+    scan_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    lease_seconds: float = Field(default=30.0, ge=1, le=600)
+    delivery_window: int = Field(default=10, ge=1, le=200)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["", "console", "json"] = ""
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("public_url", "telegram_api_url", "stripe_api_url", "exchange_api_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("write a web address that begins with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def telegram(self) -> bool:
+        """Whether the Telegram platform is on."""
+        return bool(self.telegram_bot_token.get_secret_value())
+
+    @property
+    def stripe(self) -> bool:
+        """Whether payments by Stripe are on."""
+        return bool(self.stripe_api_key.get_secret_value())
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Every Stripe webhook secret that is valid now, without blanks."""
+        parts = self.stripe_webhook_secret.get_secret_value().split(",")
+        return tuple(part.strip() for part in parts if part.strip())
+
+    @property
+    def admin_ids(self) -> frozenset[tuple[str, str]]:
+        """The operators as (platform, numeric id) pairs."""
+        pairs = (part.strip().partition(":") for part in self.admins.split(",") if part.strip())
+        return frozenset((platform.lower(), number) for platform, _, number in pairs)
+
+
+def load(env_file: Path | None = Path(".env")) -> tuple[Settings, catalogue.Catalogue]:
+    """The settings and the catalogue; raises one ConfigError that lists every fault of both."""
+    faults: list[str] = []
+    try:
+        settings = Settings(_env_file=env_file)
+    except ValidationError as error:
+        raise errors.ConfigError(*(_sentence(dict(fault)) for fault in error.errors())) from None
+    book = catalogue.Catalogue()
+    for check in (lambda: db.normalised(settings.database_url), lambda: _secret(settings)):
+        try:
+            check()
+        except errors.ConfigError as error:
+            faults += error.faults
+    try:
+        book = _catalogue(settings)
+        faults += book.faults()
+    except errors.ConfigError as error:
+        faults += error.faults
+    faults += _contradictions(settings, book)
+    if faults:
+        raise errors.ConfigError(*faults)
+    settings = settings.model_copy(update={"secret_key": SecretStr(_secret(settings))})
+    _keep_out_of_logs(settings)
+    return settings, book
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    name = str(fault["loc"][0]).upper()
+    message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    shown = "" if "secret" in name.lower() or "token" in name.lower() else f" (it is {fault['input']!r})"
+    return f"{name}: {message}{shown}."
+
+
+def _contradictions(settings: Settings, book: catalogue.Catalogue) -> list[str]:
+    found = []
+    for platform, number in settings.admin_ids:
+        if platform not in {"telegram", "discord"} or not number.isdigit():
+            found.append("ADMINS: write telegram:ID or discord:ID with numeric ids, separated by commas.")
+    if settings.stripe and not settings.webhook_secrets:
+        found.append("STRIPE_WEBHOOK_SECRET is missing: without it nobody could tell Stripe's events from forged ones.")
+    if settings.stripe and not book.by_price:
+        found.append("STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml.")
+    token = settings.telegram_bot_token.get_secret_value()
+    if token and not (token.partition(":")[0].isdigit() and len(token.partition(":")[2]) >= 10):
+        found.append("TELEGRAM_BOT_TOKEN does not look like a bot token (digits, a colon, letters); ask @BotFather.")
+    return sorted(set(found))
+
+
+def _catalogue(settings: Settings) -> catalogue.Catalogue:
+    path = Path(settings.signalstack_config or "signalstack.toml")
+    book = catalogue.read(path) if settings.signalstack_config or path.exists() else catalogue.Catalogue()
+    if not book.watches:
+        book = book.model_copy(update={"watches": _watches(settings)})
+    if not book.plans:
+        plan = catalogue.Plan(key="signals", name="Signals", price_id=settings.stripe_price_id)
+        book = book.model_copy(update={"plans": (plan,)})
+    return book
+
+
+def _watches(settings: Settings) -> tuple[catalogue.Watch, ...]:
+    pairs = [pair.strip().upper() for pair in settings.ccxt_trading_pairs.split(",") if pair.strip()]
+    frames = [frame.strip() for frame in settings.ccxt_timeframes.split(",") if frame.strip()]
+    if not pairs or not frames:
+        raise errors.ConfigError("CCXT_TRADING_PAIRS and CCXT_TIMEFRAMES must name at least one pair and timeframe.")
+    try:
+        return tuple(
+            catalogue.Watch(exchange=settings.ccxt_exchange, symbol=pair, timeframe=frame)
+            for pair in pairs
+            for frame in frames
+        )
+    except ValidationError as error:
+        names = {
+            "exchange": "CCXT_EXCHANGE: write the exchange's id as ccxt spells it, such as binance or kraken",
+            "symbol": "CCXT_TRADING_PAIRS: write pairs such as BTC/USDT, separated by commas",
+            "timeframe": "CCXT_TIMEFRAMES: write timeframes such as 5m, 1h or 4h, separated by commas",
+        }
+        raise errors.ConfigError(
+            *(f"{names[str(fault['loc'][0])]} (not {fault['input']!r})." for fault in error.errors())
+        ) from None
+
+
+def _secret(settings: Settings) -> str:
+    """SECRET_KEY, or for SQLite one that was made at the first start and lies beside the database."""
+    given = settings.secret_key.get_secret_value()
+    if given:
+        if len(given) < 16:
+            raise errors.ConfigError("SECRET_KEY is too short; use at least 16 random characters.")
+        return given
+    url = db.normalised(settings.database_url)
+    if url.get_backend_name() != "sqlite":
+        raise errors.ConfigError("SECRET_KEY is missing: every process needs the same one to sign links.")
+    if not url.database or url.database == ":memory:":
+        return secrets.token_urlsafe(32)
+    path = Path(url.database).with_suffix(".key")
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise errors.ConfigError(f"The folder of the database cannot be written: {path}: {error.strerror}.") from error
+    return path.read_text().strip()
+
+
+def _keep_out_of_logs(settings: Settings) -> None:
+    for value in dict(settings).values():
+        if isinstance(value, SecretStr):
+            log.keep_out(*value.get_secret_value().split(","))
+    password = db.normalised(settings.database_url).password
+    if password:
+        log.keep_out(str(password))

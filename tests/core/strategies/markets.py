@@ -1,0 +1,95 @@
+"""Markets drawn by Hypothesis: calm and wild, flat, stepped, tiny and huge, with gaps and broken figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pydantic
+from hypothesis import settings
+from hypothesis import strategies as draws
+
+from core.market.series import Series
+
+HOUR = 3_600_000
+START = 1_672_531_200_000
+
+PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@dataclass(frozen=True)
+class Market:
+    """A recipe rather than arrays, so that Hypothesis shrinks it quickly and prints it in one line."""
+
+    seed: int
+    length: int
+    scale: float
+    kind: str
+    gaps: tuple[float, ...] = ()
+    broken: tuple[tuple[float, str, float], ...] = ()
+
+    def series(self) -> Series:
+        """Candles made from the recipe, the same every time; places of gaps and faults are shares of the length."""
+        chance = np.random.default_rng(self.seed)
+        close = self.scale * _path(chance, self.length, self.kind)
+        opened = np.concatenate([close[:1], close[:-1]])
+        spread = np.abs(chance.normal(0, 0.002, (2, self.length))) * (self.kind != "constant")
+        high, low = np.maximum(opened, close) * (1 + spread[0]), np.minimum(opened, close) * (1 - spread[1])
+        open_time = START + HOUR * np.arange(self.length, dtype=np.int64)
+        for share in self.gaps:
+            open_time[int(share * self.length) :] += 3 * HOUR
+        columns = {"open": opened, "high": high, "low": low, "close": close, "volume": np.ones(self.length)}
+        for share, column, value in self.broken if self.length else ():
+            columns[column][int(share * self.length)] = value
+        return Series(open_time=open_time, **columns)
+
+
+def _path(chance: np.random.Generator, length: int, kind: str) -> np.ndarray:
+    if kind == "constant":
+        return np.full(length, 1.1)
+    moves = chance.normal(0, 0.01, length)
+    if kind == "stepped":
+        moves *= chance.random(length) < 0.05
+    path = np.exp(np.cumsum(moves))
+    return np.round(path, 2) if kind == "ticks" else path
+
+
+_SHARES = draws.floats(0, 0.999)
+_FAULTS = draws.tuples(
+    _SHARES,
+    draws.sampled_from(["open", "high", "low", "close", "volume"]),
+    draws.sampled_from([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e308]),
+)
+
+
+def markets(faulty: bool = True) -> draws.SearchStrategy[Market]:
+    """Markets of up to 300 candles; with `faulty` also gaps and figures that no exchange should give."""
+    return draws.builds(
+        Market,
+        seed=draws.integers(0, 2**32),
+        length=draws.integers(0, 300),
+        scale=draws.sampled_from([1e-300, 1e-12, 1.234e-5, 1.0, 27_412.1, 1e12, 1e150, 1e300]),
+        kind=draws.sampled_from(["walk", "walk", "ticks", "stepped", "constant"]),
+        gaps=draws.lists(_SHARES, max_size=2).map(tuple) if faulty else draws.just(()),
+        broken=draws.lists(_FAULTS, max_size=2).map(tuple) if faulty else draws.just(()),
+    )
+
+
+def params(model: type[pydantic.BaseModel]) -> draws.SearchStrategy[dict[str, object]]:
+    """Values within the declared bounds of any strategy's params, near the lower ones so that windows are short."""
+    fields = model.model_json_schema()["properties"]
+    return draws.fixed_dictionaries({}, optional={name: _values(field) for name, field in fields.items()})
+
+
+def _values(field: dict[str, object]) -> draws.SearchStrategy[object]:
+    least = field.get("minimum", field.get("exclusiveMinimum", 0))
+    most = field.get("maximum", field.get("exclusiveMaximum", 100))
+    assert isinstance(least, int | float)
+    assert isinstance(most, int | float)
+    match field["type"]:
+        case "integer":
+            return draws.integers(int(least), int(min(most, least + 40)))
+        case "number":
+            return draws.floats(least, min(most, least + 3), exclude_min="exclusiveMinimum" in field)
+        case "boolean":
+            return draws.booleans()
+        case kind:
+            raise AssertionError(f"teach this function to draw params of type {kind}")

@@ -1,0 +1,157 @@
+"""The memory and the clock of the Stripe stand-in: every object, every event, and what falls due when."""
+
+import copy
+import heapq
+import itertools
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.sandbox import stripe_wire
+from tests.sandbox.history import History
+from tests.sandbox.stripe_wire import Obj
+
+CURRENT_VERSION = "2026-10-28.endive"
+
+
+class Account:
+    """All objects by type, with Stripe's own clock; changing them is synchronous, so that nothing is seen half done.
+
+    `hidden` holds, by object id, what Stripe knows but does not show (line items of a session, a card that will fail).
+    """
+
+    def __init__(self, history: History, now: Callable[[], float]) -> None:
+        self.history = history
+        self.tables: dict[str, dict[str, Obj]] = {}
+        self.hidden: dict[str, Obj] = {}
+        self.events: list[Obj] = []
+        self.emitted: Callable[[Obj], None] = lambda event: None
+        self.base_url = ""
+        self.request: Obj = {"id": None, "idempotency_key": None}
+        self.due: dict[str, Callable[[Account, Obj], int | None]] = {}
+        self.step: dict[str, Callable[[Account, Obj], None]] = {}
+        self.draft_seconds = 3600
+        self.retry_days: tuple[int, ...] = (3, 5, 7)
+        self.after_retries = "cancel"
+        self.async_days = 3
+        self.async_status = "active"
+        self.portal_cancel_field = "cancel_at_period_end"
+        self._base = now
+        self._offset = 0.0
+        self._at: float | None = None
+        self._heap: list[tuple[int, int, str, str]] = []
+        self._count = itertools.count()
+
+    def now(self) -> int:
+        """Stripe's time in whole seconds."""
+        return int(self._at if self._at is not None else self._base() + self._offset)
+
+    def new_id(self, prefix: str, size: int = 24) -> str:
+        return f"{prefix}_{secrets.token_hex(size // 2)}"
+
+    def add(self, obj: Obj) -> Obj:
+        """The object is stored under its type and id, and watched for what falls due."""
+        self.tables.setdefault(obj["object"], {})[obj["id"]] = obj
+        self.watch(obj)
+        return obj
+
+    def all(self, kind: str) -> list[Obj]:
+        """Newest first."""
+        return list(reversed(self.tables.get(kind, {}).values()))
+
+    def get(self, kind: str, object_id: str, param: str = "id", status: int = 404) -> Obj:
+        """The object itself (not a copy), or ApiError resource_missing."""
+        obj = self.tables.get(kind, {}).get(object_id)
+        if obj is None:
+            raise stripe_wire.missing(kind, object_id, param, status)
+        return obj
+
+    def find(self, object_id: str) -> Obj | None:
+        return next((table[object_id] for table in self.tables.values() if object_id in table), None)
+
+    def secret(self, object_id: str) -> Obj:
+        """What Stripe knows of this object but does not show."""
+        return self.hidden.setdefault(object_id, {})
+
+    # --- events
+
+    def emit(self, event_type: str, obj: Obj, previous: Obj | None = None) -> Obj:
+        """An event with a snapshot of the object stands in the log and is on its way."""
+        data: Obj = {"object": copy.deepcopy(obj)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event: Obj = {
+            "id": self.new_id("evt"),
+            "object": "event",
+            "api_version": CURRENT_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": 0,
+            "request": dict(self.request),
+            "type": event_type,
+        }
+        self.events.append(event)
+        self.tables.setdefault("event", {})[event["id"]] = event
+        self.emitted(event)
+        return event
+
+    @contextmanager
+    def changing(self, obj: Obj, event_type: str) -> Iterator[Obj]:
+        """What the block changed in the object is told by one event with `previous_attributes`; no change, no event."""
+        before = copy.deepcopy(obj)
+        yield obj
+        previous = difference(before, obj)
+        self.watch(obj)
+        if previous:
+            self.emit(event_type, obj, previous)
+
+    # --- time
+
+    def watch(self, obj: Obj) -> None:
+        """The object's next due time, as it stands now, is remembered."""
+        due = self.due.get(obj["object"])
+        when = due(self, obj) if due else None
+        if when is not None:
+            heapq.heappush(self._heap, (when, next(self._count), obj["object"], obj["id"]))
+
+    def run_due(self, target: float) -> Iterator[None]:
+        """One step per thing that falls due up to the target, in order, with the clock standing at its due time."""
+        while self._heap and self._heap[0][0] <= target:
+            when, _, kind, object_id = heapq.heappop(self._heap)
+            obj = self.tables[kind].get(object_id)
+            true_due = self.due[kind](self, obj) if obj else None
+            if obj is None or true_due is None or true_due > when:
+                continue
+            started = self._at
+            self._at = max(float(when), started or 0.0)
+            try:
+                self.step[kind](self, obj)
+                self.watch(obj)
+                yield
+            finally:
+                self._at = started
+
+    def catch_up(self) -> None:
+        """All that fell due while the clock ran by itself has happened."""
+        for _ in self.run_due(self.now()):
+            pass
+
+    def advancing(self, seconds: float) -> Iterator[None]:
+        """The clock stands `seconds` later when the iterator ends; one step per thing that fell due on the way."""
+        target = self._base() + self._offset + seconds
+        yield from self.run_due(target)
+        self._offset += seconds
+
+
+def difference(before: Any, after: Any) -> Obj:
+    """The old values of the fields that changed; of nested objects only the changed part, of lists the whole."""
+    result: Obj = {}
+    for key in before.keys() | after.keys():
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        nested = isinstance(old, dict) and isinstance(new, dict)
+        result[key] = difference(old, new) if nested else old
+    return result

@@ -1,0 +1,1 @@
+"""What members pay: plans and their prices, checkouts, subscriptions, and the signed links that lead there."""

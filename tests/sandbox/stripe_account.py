@@ -26,7 +26,7 @@ class Account:
         self.tables: dict[str, dict[str, Obj]] = {}
         self.hidden: dict[str, Obj] = {}
         self.events: list[Obj] = []
-        self.emitted: Callable[[Obj], None] = lambda event: None
+        self.emitted: Callable[[Obj], object] = bool
         self.base_url = ""
         self.request: Obj = {"id": None, "idempotency_key": None}
         self.due: dict[str, Callable[[Account, Obj], int | None]] = {}
@@ -99,13 +99,17 @@ class Account:
 
     @contextmanager
     def changing(self, obj: Obj, event_type: str) -> Iterator[Obj]:
-        """What the block changed in the object is told by one event with `previous_attributes`; no change, no event."""
+        """What the block changed in the object is told by one event; no change, no event.
+
+        As with Stripe, only events of the kind "updated" (and `charge.refunded`) carry `previous_attributes`.
+        """
         before = copy.deepcopy(obj)
         yield obj
         previous = difference(before, obj)
         self.watch(obj)
         if previous:
-            self.emit(event_type, obj, previous)
+            told = event_type.endswith(".updated") or event_type == "charge.refunded"
+            self.emit(event_type, obj, previous if told else None)
 
     # --- time
 

@@ -139,14 +139,18 @@ def set_aside(acc: Account, invoice: Obj, status: str) -> None:
 def check_code(acc: Account, session: Obj, typed: str) -> Obj:
     """The promotion code that this text names and that may be used now, or ApiError 400 promotion_code_invalid."""
     code = next((c for c in acc.all("promotion_code") if c["code"].lower() == typed.strip().lower()), None)
-    coupon = code and acc.get("coupon", code["promotion"]["coupon"])
-    usable = code and coupon and code["active"] and coupon["valid"] and _left(acc, code) and _left(acc, coupon)
-    if not usable or (code["customer"] and code["customer"] != session["customer"]):
+    if code is None or not _usable(acc, code, session):
         raise ApiError(400, "This code is invalid.", code="promotion_code_invalid", param="promotion_code")
     floor = code["restrictions"]["minimum_amount"]
     if floor and session["amount_subtotal"] < floor:
         raise ApiError(400, "This order is too small for the code.", code="promotion_code_invalid")
     return code
+
+
+def _usable(acc: Account, code: Obj, session: Obj) -> bool:
+    coupon = acc.get("coupon", code["promotion"]["coupon"])
+    theirs = code["customer"] in (None, session["customer"])
+    return code["active"] and coupon["valid"] and theirs and _left(acc, code) and _left(acc, coupon)
 
 
 def _left(acc: Account, row: Obj) -> bool:

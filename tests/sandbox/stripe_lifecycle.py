@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_shapes
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import Obj
 
@@ -43,7 +44,7 @@ def subscription_due(acc: Account, sub: Obj) -> int | None:
     hidden = acc.secret(sub["id"])
     times = [item["current_period_end"] for item in sub["items"]["data"]]
     times += [sub["cancel_at"], (sub["pause_collection"] or {}).get("resumes_at"), hidden.get("trial_notice_at")]
-    return min(time for time in times if time is not None)
+    return min(int(time) for time in times if time is not None)
 
 
 def subscription_step(acc: Account, sub: Obj) -> None:
@@ -64,7 +65,8 @@ def subscription_step(acc: Account, sub: Obj) -> None:
 def invoice_due(acc: Account, invoice: Obj) -> int | None:
     """When this invoice is next finalized or tried again."""
     if invoice["status"] == "draft":
-        return acc.secret(invoice["id"]).get("finalize_at")
+        draft_until: int | None = acc.secret(invoice["id"]).get("finalize_at")
+        return draft_until
     return invoice["next_payment_attempt"] if invoice["status"] == "open" else None
 
 
@@ -164,7 +166,6 @@ def end(acc: Account, sub: Obj, reason: str, details: Obj | None = None) -> None
         sub.update(status="canceled", ended_at=acc.now(), canceled_at=sub["canceled_at"] or acc.now())
         sub["cancellation_details"].update(details or {}, reason=reason)
         sub["pause_collection"] = None
-    acc.events[-1]["data"].pop("previous_attributes", None)
     for invoice in acc.all("invoice"):
         if (invoice["parent"]["subscription_details"] or {}).get("subscription") == sub["id"]:
             invoice["next_payment_attempt"] = None
@@ -200,3 +201,15 @@ def set_fields(acc: Account, sub: Obj, **fields: Any) -> None:
     """These fields have these values, and one `updated` event says so."""
     with acc.changing(sub, UPDATED):
         sub.update(fields)
+
+
+def reprice(acc: Account, sub: Obj, item: Obj, price: Obj) -> None:
+    """The item has another price; with another interval a new period begins now and is billed (nothing is prorated)."""
+    same_cycle = item["price"]["recurring"] == price["recurring"]
+    item.update(price=price, plan=stripe_shapes.plan(price))
+    if same_cycle or sub["status"] == "trialing":
+        return
+    restart_period(acc, sub)
+    invoice = billing.add_invoice(acc, sub, "subscription_update", sub["items"]["data"])
+    billing.finalize(acc, invoice)
+    collect(acc, sub, invoice)

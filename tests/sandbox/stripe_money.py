@@ -28,60 +28,53 @@ def discount(acc: Account, coupon_id: str, **fields: Any) -> Obj:
     ) | {key: value for key, value in fields.items() if value is not None}
 
 
+_ZERO = (
+    "amount_overpaid amount_paid amount_shipping attempt_count post_payment_credit_notes_amount"
+    " pre_payment_credit_notes_amount starting_balance"
+)
+_EMPTY = "customer_tax_ids default_tax_rates discounts total_discount_amounts total_pretax_credit_amounts total_taxes"
+_TOTALS = "amount_due amount_remaining subtotal subtotal_excluding_tax total total_excluding_tax"
+
+
 def invoice(acc: Account, sub: Obj, buyer: Obj, reason: str, items: list[Obj]) -> Obj:
     invoice_id = acc.new_id("in")
     lines = [_line(acc, invoice_id, sub, item) for item in items]
     subtotal = sum(line["amount"] for line in lines)
-    return blank(
-        _INVOICE,
-        id=invoice_id,
-        object="invoice",
-        account_country="DE",
-        amount_due=subtotal,
-        amount_overpaid=0,
-        amount_paid=0,
-        amount_remaining=subtotal,
-        amount_shipping=0,
-        attempt_count=0,
-        attempted=False,
-        auto_advance=True,
-        automatic_tax=blank("disabled_reason liability provider status", enabled=False),
-        billing_reason=reason,
-        collection_method="charge_automatically",
-        created=acc.now(),
-        currency=sub["currency"],
-        customer=sub["customer"],
-        customer_email=buyer["email"],
-        customer_name=buyer["name"],
-        customer_tax_exempt="none",
-        customer_tax_ids=[],
-        default_tax_rates=[],
-        discounts=[],
-        issuer={"type": "self"},
-        lines={"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
-        livemode=False,
-        metadata={},
-        parent={
+    return (
+        blank(_INVOICE, id=invoice_id, object="invoice", account_country="DE", status="draft", livemode=False)
+        | dict.fromkeys(_ZERO.split(), 0)
+        | {name: [] for name in _EMPTY.split()}
+        | dict.fromkeys(_TOTALS.split(), subtotal)
+        | dict.fromkeys(("created", "period_start", "period_end"), acc.now())
+        | _billed_to(sub, buyer)
+        | {
+            "attempted": False,
+            "auto_advance": True,
+            "automatic_tax": blank("disabled_reason liability provider status", enabled=False),
+            "billing_reason": reason,
+            "issuer": {"type": "self"},
+            "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
+            "metadata": {},
+            "payment_settings": blank("default_mandate payment_method_options payment_method_types"),
+            "status_transitions": blank("finalized_at marked_uncollectible_at paid_at voided_at"),
+        }
+    )
+
+
+def _billed_to(sub: Obj, buyer: Obj) -> Obj:
+    return {
+        "collection_method": "charge_automatically",
+        "currency": sub["currency"],
+        "customer": sub["customer"],
+        "customer_email": buyer["email"],
+        "customer_name": buyer["name"],
+        "customer_tax_exempt": "none",
+        "parent": {
             "quote_details": None,
             "subscription_details": {"metadata": dict(sub["metadata"]), "subscription": sub["id"]},
             "type": "subscription_details",
         },
-        payment_settings=blank("default_mandate payment_method_options payment_method_types"),
-        period_end=acc.now(),
-        period_start=acc.now(),
-        post_payment_credit_notes_amount=0,
-        pre_payment_credit_notes_amount=0,
-        starting_balance=0,
-        status="draft",
-        status_transitions=blank("finalized_at marked_uncollectible_at paid_at voided_at"),
-        subtotal=subtotal,
-        subtotal_excluding_tax=subtotal,
-        total=subtotal,
-        total_discount_amounts=[],
-        total_excluding_tax=subtotal,
-        total_pretax_credit_amounts=[],
-        total_taxes=[],
-    )
+    }
 
 
 def _line(acc: Account, invoice_id: str, sub: Obj, item: Obj) -> Obj:
@@ -107,15 +100,16 @@ def _line(acc: Account, invoice_id: str, sub: Obj, item: Obj) -> Obj:
         },
         "period": {"end": item["current_period_end"], "start": item["current_period_start"]},
         "pretax_credit_amounts": [],
-        "pricing": {
-            "price_details": {"price": price["id"], "product": price["product"]},
-            "type": "price_details",
-            "unit_amount_decimal": price["unit_amount_decimal"],
-        },
+        "pricing": _pricing(price),
         "quantity": item["quantity"],
         "subtotal": amount,
         "taxes": [],
     }
+
+
+def _pricing(price: Obj) -> Obj:
+    details = {"price": price["id"], "product": price["product"]}
+    return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
 def payment_intent(acc: Account, bill: Obj) -> Obj:
@@ -163,14 +157,18 @@ def invoice_payment(acc: Account, bill: Obj, intent: Obj) -> Obj:
     }
 
 
+_CHARGE = (
+    "application application_fee application_fee_amount balance_transaction calculated_statement_descriptor"
+    " description failure_balance_transaction on_behalf_of receipt_email receipt_number receipt_url review"
+    " shipping source source_transfer statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+)
+
+
 def charge(acc: Account, intent: Obj, last4: str, paid: bool) -> Obj:
     card = {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": last4}
     address = blank("city country line1 line2 postal_code state")
     return blank(
-        "application application_fee application_fee_amount balance_transaction calculated_statement_descriptor"
-        " description failure_balance_transaction on_behalf_of receipt_email receipt_number receipt_url review"
-        " shipping source source_transfer statement_descriptor statement_descriptor_suffix transfer_data"
-        " transfer_group",
+        _CHARGE,
         id=acc.new_id("ch"),
         object="charge",
         amount=intent["amount"],

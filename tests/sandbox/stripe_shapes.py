@@ -101,7 +101,7 @@ _SESSION = (
     " collected_information consent consent_collection currency_conversion customer customer_account customer_creation"
     " customer_details customer_email invoice invoice_creation locale origin_context payment_intent payment_link"
     " payment_method_configuration_details permissions recovered_from setup_intent shipping_address_collection"
-    " shipping_cost submit_type subscription wallet_options integration_identifier"
+    " saved_payment_method_options shipping_cost submit_type subscription wallet_options integration_identifier"
 )
 
 
@@ -114,7 +114,7 @@ def session(acc: Account, *, success_url: str, amount: int, currency: str, expir
         adaptive_pricing={"enabled": False},
         amount_subtotal=amount,
         amount_total=amount,
-        automatic_tax={"enabled": False, "liability": None, "provider": None, "status": None},
+        automatic_tax=blank("liability provider status", enabled=False),
         created=acc.now(),
         currency=currency,
         custom_fields=[],
@@ -129,7 +129,6 @@ def session(acc: Account, *, success_url: str, amount: int, currency: str, expir
         payment_method_types=["card"],
         payment_status="unpaid",
         phone_number_collection={"enabled": False},
-        saved_payment_method_options=None,
         shipping_options=[],
         status="open",
         success_url=success_url,

@@ -23,7 +23,7 @@ class ApiError(Exception):
 
 def missing(kind: str, object_id: str, param: str = "id", status: int = 404) -> ApiError:
     """Stripe answers 404 for an object named in the path, 400 for one named in a parameter."""
-    name = kind.split(".")[-1]
+    name = kind.rsplit(".", maxsplit=1)[-1]
     return ApiError(status, f"No such {name}: '{object_id}'", code="resource_missing", param=param)
 
 
@@ -152,7 +152,7 @@ def found(rows: list[Obj], params: Obj, url: str) -> Obj:
 def _holds(row: Obj, field: str, key: str, value: str) -> bool:
     held = row.get(field)
     if key:
-        return isinstance(held, dict) and held.get(key) == value
+        return isinstance(held, dict) and bool(held.get(key) == value)
     return (str(held).lower() if isinstance(held, bool) else str(held)) == value
 
 

@@ -30,7 +30,7 @@ def bad(text: str) -> Refused:
 
 @dataclass(slots=True)
 class Call:
-    """The parameters of one request. Form fields arrive as strings, JSON fields as they are: the readers accept both."""
+    """The parameters of one request. Form fields arrive as strings, JSON fields as they are; readers accept both."""
 
     method: str
     params: dict[str, Any]
@@ -73,8 +73,10 @@ class Call:
 
 
 async def read(request: web.Request, method: str) -> Call:
-    """The request with its query, JSON, urlencoded and multipart parameters merged; uploaded parts stand in `files`."""
-    call = Call(method, dict(request.query) if request.query_string else {}, user_agent=request.headers.get("User-Agent"))
+    """The request, its query, JSON, urlencoded and multipart parameters merged; uploaded parts stand in `files`."""
+    call = Call(
+        method, dict(request.query) if request.query_string else {}, user_agent=request.headers.get("User-Agent")
+    )
     kind = request.content_type
     if kind == "application/json":
         call.params.update(_json(await request.read()))

@@ -26,7 +26,12 @@ class Person:
     blocked: bool = False
 
     def json(self) -> Json:
-        user: Json = {"id": self.id, "is_bot": False, "first_name": self.first_name, "language_code": self.language_code}
+        user: Json = {
+            "id": self.id,
+            "is_bot": False,
+            "first_name": self.first_name,
+            "language_code": self.language_code,
+        }
         return {**user, "username": self.username} if self.username else user
 
 
@@ -130,6 +135,8 @@ class Chat:
     links: dict[str, InviteLink] = field(default_factory=dict)
     requests: dict[int, tuple[float, InviteLink]] = field(default_factory=dict)
     """Who asks to join: since when (epoch seconds), through which link."""
+    bans: dict[int, int | None] = field(default_factory=dict)
+    """Until when (epoch seconds) a person is kept out; None: for ever."""
     next_id: int = 1
     version: int = 0
     _brief: Json | None = None

@@ -23,7 +23,7 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     """Answers `code` with `description`; the method takes no effect."""
     RETRY_AFTER = "retry_after"
-    """429 with `retry_after`; a pause of that length begins, for the chat the fault names, otherwise for the whole bot."""
+    """429 with `retry_after`; a pause of that length begins for the chat the fault names, otherwise for the bot."""
     RETRY_AFTER_BARE = "retry_after_bare"
     """429 without parameters."""
     MIGRATE = "migrate"

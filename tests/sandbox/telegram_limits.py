@@ -1,7 +1,7 @@
 """Telegram's published sending limits, and the pauses a refused sender must keep.
 
-Telegram publishes: about 30 messages a second over all chats, one a second in one chat with short bursts allowed, 20 a minute
-in one group. How its true limiter works is not published; this one is strict where a sender could be careless.
+Telegram publishes: about 30 messages a second over all chats, one a second in one chat with short bursts allowed, 20 a
+minute in one group. How its true limiter works is not published; this one is strict where a sender could be careless.
 """
 
 import math
@@ -21,7 +21,7 @@ class Limits:
     per_chat_second: float | None = 1.0
     """Messages a second in one chat, in the long run."""
     chat_burst: int = 3
-    """Messages one chat may get at once before its long-run rate holds; 1 is the strict reading of the documentation."""
+    """Messages one chat may get at once before its long-run rate holds; 1 is the strict reading."""
     per_group_minute: int | None = 20
     """Messages in any sliding minute in one group, supergroup or channel."""
     clock: Callable[[], float] = field(default=time.monotonic)

@@ -24,7 +24,7 @@ class Photo:
     height: int
 
     def sizes(self) -> list[dict[str, Any]]:
-        """The Bot API's PhotoSize list, smallest first. The thumbnail is named, but its content is the whole picture."""
+        """The Bot API's PhotoSize list, smallest first. A thumbnail's content is the whole picture."""
         scale = THUMBNAIL / max(self.width, self.height)
         whole = {"width": self.width, "height": self.height, "file_size": len(self.content)}
         if scale >= 1:

@@ -1,4 +1,4 @@
-"""Telegram's reading of a text: HTML mode parsed as strictly as the real server does, entities counted in UTF-16 units."""
+"""Telegram's reading of a text: HTML parsed as strictly as the real server does, entities counted in UTF-16 units."""
 
 import re
 from dataclasses import dataclass
@@ -23,12 +23,13 @@ _BARE_VALUE = re.compile(r"[A-Za-z0-9.-]*")
 _SPACES = re.compile(r"\s*")
 _AUTOMATIC = re.compile(
     r"(?P<url>https?://[^\s<>\"]*[\w/])"
-    r"|(?P<email>[\w.+-]+@[\w-]+\.[A-Za-z]{2,})"
+    r"|(?<![\w.+-])(?P<email>[\w.+-]+@[\w-]+\.[A-Za-z]{2,})"
     r"|(?<![\w/<>])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?)(?![\w/@])"
     r"|(?<![\w@])(?P<mention>@[A-Za-z0-9_]{4,32})(?!\w)"
     r"|(?<!\w)(?P<hashtag>#(?=\w*[^\W\d])\w{1,256})"
     r"|(?<![\w$])(?P<cashtag>\$[A-Z]{1,8})(?!\w)"
 )
+_HINT = re.compile(r"[/@#$]")
 _OPAQUE = {"code", "pre", "text_link", "text_mention"}
 
 
@@ -43,7 +44,7 @@ def units(text: str) -> int:
 
 
 def formatted(text: str, parse_mode: str, entities: list[Entity] | None) -> tuple[str, list[Entity]]:
-    """The plain text as it will lie in the chat, with given, parsed and automatic entities. Refused with 400 otherwise."""
+    """The plain text as it will lie in the chat, with given, parsed and automatic entities; or refused with 400."""
     if parse_mode:
         if parse_mode.lower() != "html":
             raise telegram_call.bad("unsupported parse_mode")  # this stand-in knows HTML only
@@ -62,6 +63,8 @@ def html(source: str) -> tuple[str, list[Entity]]:
 
 def automatic(text: str) -> list[Entity]:
     """The links, mentions, hashtags, cashtags, e-mail addresses and commands that Telegram finds by itself."""
+    if not _HINT.search(text):
+        return []
     return [
         {"type": found.lastgroup, "offset": units(text[: found.start()]), "length": units(found.group())}
         for found in _AUTOMATIC.finditer(text)
@@ -121,7 +124,7 @@ class _Tag:
 
 
 class _Html:
-    """One pass over the markup. Error offsets are in UTF-8 bytes, entity offsets in UTF-16 units, as on the real server."""
+    """One pass over the markup. Error offsets are UTF-8 bytes, entity offsets UTF-16 units, as on the real server."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -143,7 +146,7 @@ class _Html:
                 self._start()
         self._put(self._source[self._at :])
         if self._open:
-            raise Unparsable(f"Can't find end tag corresponding to start tag \"{self._open[-1].name}\"")
+            raise Unparsable(f'Can\'t find end tag corresponding to start tag "{self._open[-1].name}"')
         return "".join(self._parts), self._entities
 
     def _put(self, text: str) -> None:

@@ -35,6 +35,8 @@ class Updates:
         self.pending: list[Json] = []
         self.webhook_retry = 0.1
         """Seconds between two tries of the same update at the webhook."""
+        self.polling = asyncio.Event()
+        """Set while a long poll waits."""
         self.webhook_timeout = 10.0
         self._account = account
         self._now = now
@@ -52,11 +54,12 @@ class Updates:
         if not (kind in self._allowed if self._allowed else kind not in NOT_BY_DEFAULT):
             self._account.add("telegram_update_unwanted", kind=kind)
             return None
-        update = {"update_id": self._next, kind: body}
+        number = self._next
         self._next += 1
+        update: Json = {"update_id": number, kind: body}
         self.pending.append(update)
-        self._made[update["update_id"]] = self._now()
-        self._account.add("telegram_update", update_id=update["update_id"], kind=kind)
+        self._made[number] = self._now()
+        self._account.add("telegram_update", update_id=number, kind=kind)
         self._wake("update")
         self._arrived.set()
         return update
@@ -81,7 +84,7 @@ class Updates:
             self._allowed = [kind for kind in kinds if kind in KINDS] or None
 
     async def set_webhook(self, call: telegram_call.Call) -> bool:
-        """setWebhook. Updates are posted to the URL in order, each until it is answered with 2xx. Empty URL: no webhook."""
+        """setWebhook. Updates are posted to the URL in order, each until its 2xx answer. Empty URL: no webhook."""
         url, secret = call.text("url"), call.text("secret_token")
         if not url:
             return await self.delete_webhook(call)
@@ -120,6 +123,7 @@ class Updates:
 
     async def _news(self, seconds: float) -> None:
         self._poll = poll = asyncio.get_running_loop().create_future()
+        self.polling.set()
         try:
             reason = await asyncio.wait_for(poll, seconds)
         except TimeoutError:
@@ -127,6 +131,7 @@ class Updates:
         finally:
             if self._poll is poll:
                 self._poll = None
+                self.polling.clear()
         if reason.startswith("Conflict"):
             raise telegram_call.Refused(409, reason)
 
@@ -134,6 +139,7 @@ class Updates:
         if self._poll and not self._poll.done():
             self._poll.set_result(reason)
         self._poll = None
+        self.polling.clear()
 
     def _confirm(self, offset: int) -> None:
         if offset < 0:

@@ -110,7 +110,7 @@ class World:
         return update or {kind: message.json()}
 
     async def start(self, user_id: int, payload: str = "") -> Json:
-        """The person has pressed Start, through a deep link when there is a payload; a blocked bot is unblocked by it."""
+        """The person has pressed Start, through a deep link when there is a payload; that also unblocks the bot."""
         if not PAYLOAD.fullmatch(payload):
             raise ValueError(f"not a deep link payload: {payload!r}")
         if self.people[user_id].blocked:
@@ -145,14 +145,14 @@ class World:
         """The bot can write to the person again."""
         self._set_blocked(self.people[user_id], blocked=False)
 
-    def set_member(self, chat_id: int, user_id: int, status: str, **more: object) -> None:
-        """The person has this status in the place; administrators' bots that ask for `chat_member` are told."""
+    def set_member(self, chat_id: int, user_id: int, status: str, *, by: Json | None = None, **more: object) -> None:
+        """The person has this status in the place, by their own doing unless another user is named; the bot is told."""
         chat, user = self.chats[chat_id], self.people[user_id].json()
         old = chat.members.get(user_id, "left")
         chat.members[user_id] = status
         self.history.add("telegram_member", chat_id=chat_id, user_id=user_id, status=status, before=old)
         if chat.bot_status == "administrator":
-            self.updates.make("chat_member", self._member_change(chat, user, user, old, status) | more)
+            self.updates.make("chat_member", self._member_change(chat, by or user, user, old, status) | more)
 
     def set_bot(self, chat_id: int, status: str, rights: Iterable[str] | None = None) -> None:
         """The bot has this status in the place, and as an administrator these rights (None: as before)."""

@@ -57,7 +57,7 @@ async def url(exchange: Exchange) -> AsyncIterator[str]:
 async def client(url: str) -> AsyncIterator[Any]:
     options = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot"]}, "defaultType": "spot"}
     binance = ccxt.binance({"options": options, "timeout": 300, "enableRateLimit": False})
-    binance.has["fetchCurrencies"] = False
+    binance.has["fetchCurrencies"], binance.timeout_on_exit = False, 0
     binance.urls["api"] = {name: re.sub("^https://[^/]+", url, old) for name, old in binance.urls["api"].items()}
     async with binance:
         yield binance
@@ -283,7 +283,7 @@ async def test_bent_payloads_pass_through_ccxt_unnoticed(client: Any, exchange: 
     assert np.isinf((await rows("inf"))[-2][4])
     assert (await rows("negative"))[-2][4] == -1
     assert await rows("unsorted") == right  # ccxt sorts
-    assert await rows("duplicates") == [row for row in right for _ in range(2)]
+    assert await rows("duplicates") == [row for row in right[-3:] for _ in range(2)]  # cut to the limit
     assert await rows("gap") == [right[0], right[4], right[5]]
     assert await rows("no_open") == right[:-1]
 

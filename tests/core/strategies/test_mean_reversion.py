@@ -1,7 +1,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from core import errors, strategies
@@ -113,18 +112,3 @@ def test_impossible_params_are_one_sentence_each(params: dict[str, object], word
 def test_an_unknown_strategy_is_answered_with_the_known_ones() -> None:
     with pytest.raises(errors.ConfigError, match=r"no strategy 'lucky'; known are .*mean_reversion"):
         strategies.create("lucky", {})
-
-
-@pytest.mark.parametrize(
-    ("value", "movement", "text"),
-    [
-        (27412.1, 155.2, "27\u202f412.10"),
-        (0.00001234, 0.00000031, "0.00001234"),
-        (0.51234, 0.00412, "0.5123"),
-        (1.5, 0.0, "1.50"),
-        (2e300, 1e299, "2e+300"),
-        (5.0, np.nan, "5.00"),
-    ],
-)
-def test_numbers_have_the_decimals_that_their_market_moves_in(value: float, movement: float, text: str) -> None:
-    assert base.number(value, movement) == text

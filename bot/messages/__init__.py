@@ -1,0 +1,39 @@
+"""Every sentence we say, once for all platforms; a platform only formats and sends what `render` returns."""
+
+from bot.messages import answers, figures, notices, offers, signals, text
+from bot.messages.text import Button, Message, Span, split, units
+from core import catalogue, models
+from core.delivery import claims
+
+__all__ = [
+    "Button",
+    "Message",
+    "Span",
+    "answers",
+    "figures",
+    "notices",
+    "offers",
+    "render",
+    "signals",
+    "split",
+    "units",
+]
+
+
+def render(parcel: claims.Parcel, signal: models.Signal | None, book: catalogue.Catalogue) -> Message:
+    """What a claimed delivery says; openings and updates need their signal, notices and replies their payload.
+
+    What may already lie in the chat, because an earlier attempt had no clear end, says "(repeat)" in its first line.
+    """
+    payload = parcel.payload or {}
+    repeat = parcel.ambiguities > 0
+    if parcel.kind == "reply":
+        return Message.from_dict(payload["message"])
+    if parcel.kind in {"notice", "summary"}:
+        notice = notices.NOTICES[payload.get("name", "late_summary")](payload, book.service)
+        return text.repeated(notice) if repeat else notice
+    if signal is None:
+        raise ValueError(f"The delivery {parcel.id} names no signal.")
+    if parcel.kind == "update":
+        return signals.closing(signal, book.service)
+    return signals.opening(signal, book.service, repeat=repeat, catch_up=bool(payload.get("catch_up")))

@@ -1,0 +1,138 @@
+"""What we tell members unasked about their access and payments, and operators about alarms."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bot.messages import figures, signals, text
+from core import catalogue
+
+Facts = dict[str, Any]
+_BILLING = ((text.Button("Manage billing", data="/billing"),),)
+_SUBSCRIBE = ((text.Button("Plans", data="/plans"),),)
+
+
+def access_started(facts: Facts, service: catalogue.Service) -> text.Message:
+    until = figures.moment_of(facts.get("until"))
+    term = f"It renews on {until}." if facts.get("renews", True) else f"It is paid until {until} and does not renew."
+    return text.message(
+        text.line(text.bold(f"Welcome! {facts['plan']} is on.")),
+        text.line(f"Payment received, thank you. {term}"),
+        text.line("New signals arrive in this chat; those still open follow now. ", text.command("/status")),
+        *_simulated(service),
+        text.BLANK,
+        text.line(text.italic(service.risk)),
+        buttons=[[text.Button("Latest signals", data="/latest"), text.Button("Status", data="/status")]],
+    )
+
+
+def _simulated(service: catalogue.Service) -> list[text.Line]:
+    return [text.line(text.bold(service.notice))] if service.notice else []
+
+
+def access_ended(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"Your access to {facts['plan']} has ended.")),
+        "No new signals will come. Thank you for having been with us; you are welcome back at any time.",
+        buttons=_SUBSCRIBE,
+    )
+
+
+def cancel_planned(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"Your cancellation of {facts['plan']} is noted.")),
+        f"You keep everything until {figures.moment_of(facts.get('until'))}; nothing more will be charged.",
+        "Changed your mind? You can undo it in the billing portal until then.",
+        buttons=_BILLING,
+    )
+
+
+def cancel_undone(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"{facts['plan']} goes on.")),
+        f"Your cancellation is undone; it renews on {figures.moment_of(facts.get('until'))}.",
+    )
+
+
+def payment_failed(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"A payment for {facts['plan']} did not go through.")),
+        f"You keep your access until {figures.moment_of(facts.get('until'))}.",
+        "Please look at your card in the billing portal; the payment is tried again by itself.",
+        buttons=_BILLING,
+    )
+
+
+def payment_pending(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"Thank you, your order of {facts['plan']} is in.")),
+        "Your bank has not confirmed the payment yet. Access starts the moment it does; with some ways of paying "
+        "this takes a few days. You will hear from us here.",
+    )
+
+
+def payment_refused(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"The payment for {facts['plan']} was refused.")),
+        "Nothing was charged. You can try again with another card or way of paying.",
+        buttons=[[text.Button("Try again", data="/subscribe")]],
+    )
+
+
+def second_subscription(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"You now have {facts['plan']} twice.")),
+        text.line(
+            "Two payments were made for the same plan. The operator has been told; see ", text.command("/paysupport")
+        ),
+        "You can also cancel one of the two in the billing portal.",
+        buttons=_BILLING,
+    )
+
+
+def granted(facts: Facts, service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"You have been given {facts['plan']}.")),
+        f"It is yours until {figures.moment_of(facts.get('until'))}. Signals arrive in this chat.",
+        *_simulated(service),
+        text.BLANK,
+        text.line(text.italic(service.risk)),
+        buttons=[[text.Button("Latest signals", data="/latest"), text.Button("Status", data="/status")]],
+    )
+
+
+def revoked(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold(f"The operator has ended the {facts['plan']} you were given.")),
+        text.line("If you think this is a mistake, see ", text.command("/paysupport")),
+    )
+
+
+def late_summary(facts: Facts, service: catalogue.Service) -> text.Message:
+    return signals.late(facts["signals"], service)
+
+
+def alarm(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(
+        text.line(text.bold("Alarm for the operator")),
+        str(facts["text"]),
+        text.line(text.Span(str(facts["key"]), "code")),
+    )
+
+
+NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
+    function.__name__: function
+    for function in (
+        access_started,
+        access_ended,
+        cancel_planned,
+        cancel_undone,
+        payment_failed,
+        payment_pending,
+        payment_refused,
+        second_subscription,
+        granted,
+        revoked,
+        late_summary,
+        alarm,
+    )
+}

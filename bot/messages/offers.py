@@ -1,0 +1,135 @@
+"""What we answer about plans, paying, and the latest signals."""
+
+from collections.abc import Sequence
+
+from bot.messages import signals, text
+from core import access, catalogue, models
+from core.billing import plans
+
+_PLANS = text.Button("Plans and prices", data="/plans")
+
+
+def overview(offers: Sequence[plans.Offer], service: catalogue.Service, *, selling: bool) -> text.Message:
+    """Every plan with its price and what it opens; `selling` says whether payments are on at all."""
+    bought = [offer for offer in offers if selling and offer.price]
+    lines = [row for offer in offers for row in _plan(offer)]
+    closing = (
+        text.line(
+            "You can cancel at any time and keep access until the end of the paid period. ", text.command("/terms")
+        )
+        if bought
+        else text.line("Subscriptions are not open at the moment; please come back later.")
+    )
+    return text.message(
+        text.line(text.bold("Plans")),
+        *lines,
+        text.BLANK,
+        closing,
+        text.line(text.italic(service.risk)),
+        buttons=[
+            [text.Button(f"Subscribe: {offer.plan.name}", data=f"/subscribe {offer.plan.key}")] for offer in bought
+        ],
+    )
+
+
+def _plan(offer: plans.Offer) -> list[text.Line]:
+    price = plans.words(offer.price) if offer.price else "no price at the moment"
+    opens = ", ".join(sorted(offer.plan.symbols)) or "all markets"
+    described = [text.line(offer.plan.description)] if offer.plan.description else []
+    return [text.BLANK, text.line(text.bold(offer.plan.name), f" – {price}"), text.line(f"Opens {opens}."), *described]
+
+
+def pick(offers: Sequence[plans.Offer]) -> text.Message:
+    """The choice between several plans."""
+    rows = [[_choice(offer)] for offer in offers if offer.price]
+    return text.message("Which plan would you like?", buttons=[*rows, [_PLANS]])
+
+
+def _choice(offer: plans.Offer) -> text.Button:
+    price = f" – {plans.words(offer.price)}" if offer.price else ""
+    return text.Button(offer.plan.name + price, data=f"/subscribe {offer.plan.key}")
+
+
+def checkout(offer: plans.Offer, url: str, service: catalogue.Service) -> text.Message:
+    """The way to the page on which this member subscribes."""
+    price = f" for {plans.words(offer.price)}" if offer.price else ""
+    return text.message(
+        text.line("Subscribe to ", text.bold(offer.plan.name), f"{price}."),
+        "The page shows plan, price and terms; you pay on Stripe's own page. The link is yours alone and works for "
+        "24 hours. Access starts within seconds of your payment.",
+        text.BLANK,
+        text.line(text.italic(service.risk)),
+        buttons=[[text.Button("Open the checkout page", url=url)]],
+    )
+
+
+def not_selling(service: catalogue.Service) -> text.Message:
+    """Nothing can be bought now."""
+    contact = [text.line("Questions? ", text.Span(service.support, live=True))] if service.support else []
+    return text.message("Subscriptions are not open at the moment; please come back later.", *contact)
+
+
+def already(holding: access.Holding) -> text.Message:
+    """The member has this plan; a second one would be paid twice."""
+    words = (
+        "It renews by itself; there is nothing to do."
+        if holding.renews
+        else "You have cancelled it; in the billing portal you can let it go on."
+    )
+    buttons = [[text.Button("Status", data="/status"), text.Button("Billing", data="/billing")]]
+    return text.message(text.line("You already have ", text.bold(holding.plan.name), "."), words, buttons=buttons)
+
+
+def billing(url: str) -> text.Message:
+    """The way to invoices, card and cancellation."""
+    return text.message(
+        "Invoices, your card, changing and cancelling are in the billing portal. The link is yours alone and works for "
+        "one hour.",
+        buttons=[[text.Button("Open the billing portal", url=url)]],
+    )
+
+
+def cancellation(url: str) -> text.Message:
+    """How to cancel, and what it means."""
+    return text.message(
+        "You cancel in the billing portal, with two taps. You keep access until the end of the period you have paid "
+        "for, and nothing more is charged. Until then you can change your mind in the same place.",
+        buttons=[[text.Button("Open the billing portal", url=url)]],
+    )
+
+
+def nothing_to_manage() -> text.Message:
+    """No subscription was ever made by this member."""
+    return text.message(
+        "You have no subscription, so nothing is charged and nothing needs to be cancelled.", buttons=[[_PLANS]]
+    )
+
+
+def latest(
+    shown: Sequence[models.Signal], service: catalogue.Service, *, paying: bool, pairs: Sequence[str] = ()
+) -> text.Message:
+    """The signals, newest first; callers leave out the open ones that the reader has not paid for."""
+    rows: list[text.Line] = []
+    for signal in shown:
+        rows += [text.BLANK, *signals.listed(signal)]
+    head = "Latest signals" if paying else "Latest results"
+    open_to = [] if paying else [text.BLANK, text.line("Open signals go to subscribers: ", text.command("/subscribe"))]
+    return text.message(
+        text.line(text.bold(head)),
+        *(rows or [text.line("Nothing yet. Signals are rare on purpose; this list fills by itself.")]),
+        *open_to,
+        text.BLANK,
+        *([text.line(text.bold(service.notice))] if service.notice else []),
+        text.line(text.italic(service.risk)),
+        buttons=[*_pair_rows(pairs), *([] if paying else [[_PLANS]])],
+    )
+
+
+def which_pair(pairs: Sequence[str]) -> text.Message:
+    """The pair that was asked for is not watched; these are."""
+    return text.message("We do not watch that pair. These are the ones we watch:", buttons=_pair_rows(pairs))
+
+
+def _pair_rows(pairs: Sequence[str]) -> list[list[text.Button]]:
+    buttons = [text.Button(pair, data=f"/latest {pair}") for pair in pairs[:30]]
+    return [buttons[i : i + 3] for i in range(0, len(buttons), 3)]

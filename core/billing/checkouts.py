@@ -1,0 +1,112 @@
+"""Checkouts: a reserved attempt to pay, so that two tabs never make two subscriptions.
+
+The reservation stands before the provider is asked, and its number is the key that makes the provider's call safe to
+repeat: a process that dies in between finds the same checkout again. States: `open` (at most one for each member and
+plan), `pending` (completed, the money is still on its way), `paid`, `failed`, `expired`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import catalogue, db, errors, models
+
+# Stripe allows 24 hours at most and 30 minutes at least, by its own clock.
+_LIFE = timedelta(hours=23)
+_SHORTEST = timedelta(minutes=40)
+_PENDING = timedelta(days=14)
+# What a checkout may still become: paying settles everything, and nothing undoes it.
+_FROM = {
+    "pending": ("open",),
+    "paid": ("open", "pending", "failed", "expired"),
+    "failed": ("open", "pending"),
+    "expired": ("open",),
+}
+
+
+def idempotency_key(checkout: models.Checkout) -> str:
+    """The key under which the provider makes this checkout once, however often it is asked."""
+    return f"checkout-{checkout.id}"
+
+
+async def reserve(
+    session: AsyncSession, member_id: int, plan: catalogue.Plan, *, provider: str, now: datetime
+) -> models.Checkout:
+    """The one open checkout of this member for this plan: the one that is there, or a new one without address.
+
+    Raises RefusedError while an earlier payment for the plan is still on its way.
+    """
+    await _sweep_out(session, member_id, plan.key, now)
+    mine = (models.Checkout.member_id == member_id, models.Checkout.plan == plan.key)
+    if await session.scalar(select(models.Checkout.id).where(*mine, models.Checkout.state == "pending").limit(1)):
+        raise errors.RefusedError(
+            "Your payment for this plan is still on its way. We write to you in the chat as soon as it has arrived."
+        )
+    row = {"member_id": member_id, "plan": plan.key, "provider": provider, "state": "open"}
+    await session.execute(
+        db.insert(session, models.Checkout)
+        .values(**row, created_at=now, expires_at=now + _LIFE)
+        .on_conflict_do_nothing(index_elements=["member_id", "plan"], index_where=text("state = 'open'"))
+    )
+    found = await session.scalars(select(models.Checkout).where(*mine, models.Checkout.state == "open"))
+    return found.one()
+
+
+async def _sweep_out(session: AsyncSession, member_id: int, plan: str, now: datetime) -> None:
+    """What has run out is closed; so is a reservation that is too old for the provider to accept its end."""
+    mine = update(models.Checkout).where(models.Checkout.member_id == member_id, models.Checkout.plan == plan)
+    old = (models.Checkout.state == "open") & (models.Checkout.expires_at <= now)
+    stuck = (
+        (models.Checkout.state == "open")
+        & models.Checkout.url.is_(None)
+        & (models.Checkout.expires_at <= now + _SHORTEST)
+    )
+    lost = (models.Checkout.state == "pending") & (models.Checkout.created_at <= now - _PENDING)
+    await db.execute(session, mine.where(old | stuck | lost).values(state="expired"))
+
+
+async def opened(session: AsyncSession, checkout_id: int, *, session_id: str, url: str, expires_at: datetime) -> None:
+    """The checkout can be paid at this address until it expires."""
+    checkout = update(models.Checkout).where(models.Checkout.id == checkout_id)
+    await db.execute(session, checkout.values(session_id=session_id, url=url, expires_at=expires_at))
+
+
+async def given_up(session: AsyncSession, checkout_id: int) -> None:
+    """The provider will not make this checkout; the next attempt is a new one under a new key."""
+    checkout = update(models.Checkout).where(models.Checkout.id == checkout_id, models.Checkout.session_id.is_(None))
+    await db.execute(session, checkout.values(state="failed"))
+
+
+async def closed(session: AsyncSession, session_id: str, *, state: str) -> bool:
+    """The checkout of this session is `pending`, `paid`, `failed` or `expired`; says whether that is news."""
+    checkout = update(models.Checkout).where(
+        models.Checkout.session_id == session_id, models.Checkout.state.in_(_FROM[state])
+    )
+    return await db.execute(session, checkout.values(state=state)) == 1
+
+
+async def of_session(session: AsyncSession, session_id: str) -> models.Checkout | None:
+    """The checkout that led to this session of the provider, if we made it."""
+    return await session.scalar(select(models.Checkout).where(models.Checkout.session_id == session_id))
+
+
+async def unfinished(session: AsyncSession, provider: str, *, now: datetime, limit: int) -> Sequence[models.Checkout]:
+    """Checkouts whose end we should have heard of or may have missed: opened 5 minutes ago or earlier, and not closed.
+
+    Those that ran out more than two days ago are left out: the provider has nothing more to say about them.
+    """
+    rows = await session.scalars(
+        select(models.Checkout)
+        .where(
+            models.Checkout.provider == provider,
+            models.Checkout.state.in_(["open", "pending"]),
+            models.Checkout.session_id.is_not(None),
+            models.Checkout.created_at <= now - timedelta(minutes=5),
+            (models.Checkout.expires_at > now - timedelta(days=2)) | (models.Checkout.state == "pending"),
+        )
+        .order_by(models.Checkout.id.desc())
+        .limit(limit)
+    )
+    return rows.all()

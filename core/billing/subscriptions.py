@@ -1,0 +1,276 @@
+"""Subscriptions: what the payment provider last said of each, and the one rule that turns it into access.
+
+| what the provider says | access until |
+|---|---|
+| `active`, `trialing` | end of the paid period + grace, because the renewal may be told late |
+| the same, cancelled at period end or at a date | exactly that end, without grace |
+| the same, end of the period not said | one day (or the grace, if longer) after it was read; it is read again before |
+| `past_due` | beginning of the unpaid period + grace: a renewal that fails has advanced the period already |
+| collection paused by the operator | as above with `policy.paused_collection_keeps_access`, otherwise none |
+| first payment on its way (`hold` pending) | none |
+| latest payment refunded in full, or disputed (`hold`) | none |
+| `canceled`, `unpaid`, `incomplete`, `incomplete_expired`, `paused`, any other word | none |
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import catalogue, db, errors, health, models
+
+LIVE = ("active", "trialing", "past_due")
+_UNSAID = timedelta(days=1)
+# Reads that overlap are put in order by the moment they began; a greater distance is a clock that was set.
+_OVERLAP = timedelta(seconds=60)
+log = structlog.get_logger()
+
+
+class StaleReadError(errors.SignalStackError):
+    """The subscription was read again while this reading was under way; read once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A subscription as the provider said at `read_at`, when the question was asked; all moments aware UTC."""
+
+    provider: str
+    external_id: str
+    customer_id: str
+    member_id: int | None
+    price_id: str
+    status: str
+    period_start: datetime | None
+    period_end: datetime | None
+    cancel_at_period_end: bool
+    cancel_at: datetime | None
+    ended_at: datetime | None
+    trial_end: datetime | None
+    collection_paused: bool
+    hold: str
+    """"" | "pending" | "refunded" | "disputed"."""
+    created_at: datetime
+    read_at: datetime
+    session_id: str = ""
+    """The checkout session that led to it, when the reading began there."""
+    plan: str = ""
+    """What the price itself says it is for; asked only when the catalogue does not know the price."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON values."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+        }
+
+
+def access_until(snapshot: Snapshot, *, grace_days: int, policy: catalogue.Policy) -> datetime | None:
+    """The first moment without access, or None for no access; the table above, and no access for what it lacks."""
+    if snapshot.hold or (snapshot.collection_paused and not policy.paused_collection_keeps_access):
+        return None
+    grace = timedelta(days=grace_days)
+    if snapshot.status in {"active", "trialing"}:
+        end = _paid_until(snapshot, grace)
+    elif snapshot.status == "past_due":
+        end = (snapshot.period_start or snapshot.read_at) + grace
+    else:
+        return None
+    return min(end, cancels_at(snapshot) or end)
+
+
+def _paid_until(snapshot: Snapshot, grace: timedelta) -> datetime:
+    end = snapshot.period_end or (snapshot.trial_end if snapshot.status == "trialing" else None)
+    return end + grace if end else snapshot.read_at + max(grace, _UNSAID)
+
+
+def cancels_at(snapshot: Snapshot) -> datetime | None:
+    """When the subscription ends because somebody wished it so; None while it goes on, and when it is over."""
+    if snapshot.status not in LIVE:
+        return None
+    wishes = [snapshot.period_end if snapshot.cancel_at_period_end else None, snapshot.cancel_at]
+    return min((wish for wish in wishes if wish is not None), default=None)
+
+
+async def apply(
+    session: AsyncSession, snapshot: Snapshot, book: catalogue.Catalogue, *, grace_days: int, now: datetime
+) -> models.Subscription:
+    """The row says what the snapshot says, whose it is, and until when it gives access.
+
+    Works under the row's lock. The member comes from the stored checkout, our metadata or a known customer, never from
+    an e-mail address, and a link once made stays. Raises StaleReadError when a later reading was applied already.
+    """
+    row = await _locked(session, snapshot, now)
+    if timedelta(0) < row.read_at - snapshot.read_at < _OVERLAP:
+        raise StaleReadError(f"The subscription {snapshot.external_id} was read again meanwhile.")
+    snapshot = _completed(snapshot, row.snapshot)
+    row.plan = await _plan(session, snapshot, row, book, now)
+    if row.member_id is None:
+        row.member_id = await _owner(session, snapshot)
+    if row.member_id is not None:
+        await _linked(session, snapshot, row.member_id, now)
+    row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
+    row.snapshot, row.read_at = snapshot.as_dict(), snapshot.read_at
+    row.cancels_at = cancels_at(snapshot)
+    row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy) if row.plan else None
+    await session.flush()
+    await _second(session, row, now)
+    log.info("subscription_applied", subscription=row.external_id, status=row.status, member=row.member_id)
+    return row
+
+
+async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> models.Subscription:
+    key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
+    fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": ""}
+    moments = {"created_at": now, "read_at": snapshot.read_at}
+    insert = db.insert(session, models.Subscription).values(**key, **fresh, **moments)
+    await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))
+    found = await session.scalars(
+        select(models.Subscription).filter_by(**key).with_for_update().execution_options(populate_existing=True)
+    )
+    return found.one()
+
+
+def _completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
+    """The beginning of an unpaid period that is not said stays what it was, so that its grace has one end."""
+    if snapshot.status != "past_due" or snapshot.period_start is not None:
+        return snapshot
+    known = before.get("period_start")
+    return replace(snapshot, period_start=datetime.fromisoformat(known) if known else snapshot.read_at)
+
+
+async def _plan(
+    session: AsyncSession, snapshot: Snapshot, row: models.Subscription, book: catalogue.Catalogue, now: datetime
+) -> str:
+    """The plan that this price pays for; a price the catalogue no longer names stays with the plan it was bought as."""
+    key = f"price_unknown:{snapshot.price_id}"
+    plan = book.by_price.get(snapshot.price_id)
+    same_price = row.snapshot.get("price_id") == snapshot.price_id
+    known = plan.key if plan else row.plan if same_price and row.plan in book.by_key else snapshot.plan
+    if known in book.by_key:
+        await health.clear(session, key, now=now)
+        return known
+    if snapshot.status in LIVE:
+        text = (
+            f"A subscription was paid with the price {snapshot.price_id}, which belongs to no plan: it opens nothing."
+        )
+        await health.alarm(session, key, text, now=now)
+    return ""
+
+
+async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:
+    if snapshot.session_id:
+        checkout = select(models.Checkout.member_id).where(models.Checkout.session_id == snapshot.session_id)
+        if (found := await session.scalar(checkout)) is not None:
+            return found
+    if snapshot.member_id is not None:
+        # What metadata says was written by us, but perhaps by an installation whose members are others.
+        member = select(models.Member.id).where(models.Member.id == snapshot.member_id)
+        if (found := await session.scalar(member)) is not None:
+            return found
+    known = await session.get(models.Customer, (snapshot.provider, snapshot.customer_id))
+    return known.member_id if known else None
+
+
+async def _linked(session: AsyncSession, snapshot: Snapshot, member_id: int, now: datetime) -> None:
+    if snapshot.customer_id:
+        key = {"provider": snapshot.provider, "external_id": snapshot.customer_id}
+        insert = db.insert(session, models.Customer).values(**key, member_id=member_id)
+        await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))
+    await health.clear(session, _unlinked_key(snapshot.external_id), now=now)
+
+
+async def of_member(session: AsyncSession, member_id: int) -> Sequence[models.Subscription]:
+    """Every subscription of this member, newest first."""
+    rows = await session.scalars(
+        select(models.Subscription)
+        .where(models.Subscription.member_id == member_id)
+        .order_by(models.Subscription.created_at.desc(), models.Subscription.id.desc())
+    )
+    return rows.all()
+
+
+async def customer_of(session: AsyncSession, member_id: int, provider: str) -> str:
+    """The member's customer id at the provider, the one last used; empty when there is none."""
+    for row in await of_member(session, member_id):
+        if row.provider == provider and row.customer_id:
+            return row.customer_id
+    known = select(models.Customer.external_id).where(
+        models.Customer.member_id == member_id, models.Customer.provider == provider
+    )
+    return await session.scalar(known.limit(1)) or ""
+
+
+async def running(session: AsyncSession, member_id: int, plan: str) -> Sequence[models.Subscription]:
+    """The member's subscriptions to this plan that go on being charged, oldest first; more than one is one too many."""
+    rows = await session.scalars(
+        select(models.Subscription)
+        .where(
+            models.Subscription.member_id == member_id,
+            models.Subscription.plan == plan,
+            models.Subscription.status.in_(LIVE),
+        )
+        .order_by(models.Subscription.created_at, models.Subscription.id)
+    )
+    return rows.all()
+
+
+async def _second(session: AsyncSession, row: models.Subscription, now: datetime) -> None:
+    """Two running subscriptions of one member to one plan stand as an alarm until one of them has ended."""
+    if row.member_id is None or not row.plan:
+        return
+    key = f"second_subscription:{row.member_id}:{row.plan}"
+    rows = await running(session, row.member_id, row.plan)
+    if len(rows) < 2:
+        await health.clear(session, key, now=now)
+        return
+    names = ", ".join(each.external_id for each in rows)
+    text = f"Member {row.member_id} pays twice for the plan {row.plan} ({names}): cancel one and refund it."
+    await health.alarm(session, key, text, now=now)
+
+
+async def unlinked(session: AsyncSession, *, before: datetime, now: datetime) -> Sequence[models.Subscription]:
+    """Running subscriptions first seen before this moment whose member nobody knows, each standing as an alarm."""
+    found = await session.scalars(
+        select(models.Subscription)
+        .where(
+            models.Subscription.member_id.is_(None),
+            models.Subscription.status.in_(LIVE),
+            models.Subscription.created_at < before,
+        )
+        .order_by(models.Subscription.id)
+        .limit(50)
+    )
+    rows = found.all()
+    for row in rows:
+        text = f"The subscription {row.external_id} is paid, but no member belongs to it: nobody gets what it opens."
+        await health.alarm(session, _unlinked_key(row.external_id), text, now=now)
+    return rows
+
+
+def _unlinked_key(external_id: str) -> str:
+    return f"subscription_unlinked:{external_id}"
+
+
+async def due(
+    session: AsyncSession, provider: str, *, now: datetime, unread_for: timedelta, limit: int
+) -> Sequence[models.Subscription]:
+    """Subscriptions worth reading again: their access has just run out or soon will, or nobody read them for long.
+
+    A subscription that is over is left alone; the longest unread comes first.
+    """
+    unread = now - timedelta(minutes=10)
+    ending = (models.Subscription.access_until <= now + timedelta(hours=12)) & (models.Subscription.read_at <= unread)
+    rows = await session.scalars(
+        select(models.Subscription)
+        .where(
+            models.Subscription.provider == provider,
+            models.Subscription.status.not_in(["canceled", "incomplete_expired"]),
+            ending | (models.Subscription.read_at <= now - unread_for),
+        )
+        .order_by(models.Subscription.read_at)
+        .limit(limit)
+    )
+    return rows.all()

@@ -1,0 +1,198 @@
+"""The worker's side of the outbox: claim what is due, begin, settle; and recover what dead workers held.
+
+`sending` is committed just before the platform is called. When a worker dies, its claimed rows return freely, and its
+sending rows are ambiguous: nobody knows whether the message arrived. Every write of a worker names the epoch of its
+claim, so one that was asleep changes nothing. What follows an attempt is decided in `core.delivery.outcomes`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, false, literal, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from core import db, models
+from core.columns import Utc
+from core.delivery import outcomes
+from core.models import Delivery, State
+
+UNSETTLED = (State.PENDING, State.CLAIMED, State.SENDING)
+ARRIVED = (State.SENT, State.AMBIGUOUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A claimed delivery; `epoch` proves the claim, `reply_to` is the platform's id of the message it answers."""
+
+    id: int
+    epoch: int
+    kind: str
+    event: str | None
+    address: str
+    signal_id: int | None
+    payload: dict[str, Any] | None
+    attempts: int
+    ambiguities: int
+    plain: bool
+    after_id: int | None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a parcel's attempt ended, and the platform's id of the message when it was sent."""
+
+    parcel: Parcel
+    step: outcomes.Step
+    message_id: str | None = None
+
+
+async def claim(
+    session: AsyncSession,
+    platform: str,
+    *,
+    now: datetime,
+    lease: float,
+    limit: int,
+    entitled: ColumnElement[bool],
+) -> list[Parcel]:
+    """Up to `limit` due deliveries are ours for `lease` seconds, most urgent first.
+
+    A row that must not be sent any more is ended in the same statement: too old, its opening never arrived, its chat
+    is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds.
+    """
+    opening = aliased(Delivery)
+    arrived = select(opening.state).where(opening.id == Delivery.after_id).scalar_subquery()
+    due = (
+        select(Delivery.id)
+        .where(Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.not_before <= now)
+        .where(or_(Delivery.after_id.is_(None), arrived.not_in(UNSETTLED)))
+        .order_by(Delivery.priority, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    blocked = exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None))
+    refused = [
+        (Delivery.expires_at <= now, State.EXPIRED, "too old to be sent"),
+        (and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED)), State.EXPIRED, "its opening never arrived"),
+        (blocked, State.BLOCKED, "the chat does not take our messages"),
+        (and_(Delivery.kind == "opening", ~entitled), State.EXPIRED, "not entitled when it was to be sent"),
+    ]
+    columns = [getattr(Delivery, name) for name in Parcel.__slots__ if name != "reply_to"]
+    rows = await session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(due), Delivery.state == State.PENDING)
+        .values(
+            state=case(*((when, state.value) for when, state, _ in refused), else_=State.CLAIMED.value),
+            reason=case(*((when, reason) for when, _, reason in refused), else_=""),
+            settled_at=case((or_(*(when for when, _, _ in refused)), literal(now, Utc)), else_=None),
+            epoch=Delivery.epoch + 1,
+            lease_until=now + timedelta(seconds=lease),
+        )
+        .returning(Delivery.state, Delivery.priority, *columns)
+        .execution_options(synchronize_session=False)
+    )
+    mine = sorted((r for r in rows.mappings() if r["state"] == State.CLAIMED), key=lambda r: (r["priority"], r["id"]))
+    answered = await _message_ids(session, {row["after_id"] for row in mine if row["after_id"] is not None})
+    return [Parcel(**{c.key: row[c.key] for c in columns}, reply_to=answered.get(row["after_id"])) for row in mine]
+
+
+async def _message_ids(session: AsyncSession, ids: set[int]) -> dict[int | None, str]:
+    if not ids:
+        return {}
+    rows = await session.execute(
+        select(Delivery.id, Delivery.message_id).where(Delivery.id.in_(ids), Delivery.message_id.is_not(None))
+    )
+    return {row.id: row.message_id for row in rows}
+
+
+async def begin(session: AsyncSession, parcels: Sequence[Parcel], *, now: datetime, lease: float) -> set[int]:
+    """These parcels are `sending`; says which of them are still ours (the others must not be sent)."""
+    rows = await session.execute(
+        update(Delivery)
+        .where(_ours(parcels), Delivery.state == State.CLAIMED)
+        .values(state=State.SENDING, lease_until=now + timedelta(seconds=lease))
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return set(rows.scalars())
+
+
+async def release(session: AsyncSession, parcels: Sequence[Parcel], *, not_before: datetime) -> None:
+    """These claimed parcels are pending again, for any worker, from `not_before` on."""
+    claimed = update(Delivery).where(_ours(parcels), Delivery.state == State.CLAIMED)
+    await db.execute(session, claimed.values(state=State.PENDING, lease_until=None, not_before=not_before))
+
+
+def _ours(parcels: Iterable[Parcel]) -> ColumnElement[bool]:
+    pairs = [(parcel.id, parcel.epoch) for parcel in parcels]
+    return tuple_(Delivery.id, Delivery.epoch).in_(pairs) if pairs else false()
+
+
+async def settle(session: AsyncSession, settlements: Sequence[Settlement], *, now: datetime) -> None:
+    """Each sending parcel is in its next state; those that another worker has taken over are left alone."""
+    table = Delivery.__table__
+    statement = (
+        update(Delivery)
+        .where(
+            Delivery.id == bindparam("b_id"), Delivery.epoch == bindparam("b_epoch"), Delivery.state == State.SENDING
+        )
+        .values({name: bindparam(f"v_{name}", type_=table.c[name].type) for name in _SETTLED})
+    )
+    connection = await session.connection()
+    await connection.execute(statement, [_settled(one, now) for one in settlements])
+
+
+_SETTLED = [
+    "state",
+    "reason",
+    "not_before",
+    "attempts",
+    "ambiguities",
+    "plain",
+    "lease_until",
+    "message_id",
+    "settled_at",
+]
+
+
+def _settled(one: Settlement, now: datetime) -> dict[str, Any]:
+    step = one.step
+    values = {
+        "state": step.state.value,
+        "reason": step.reason[:300],
+        "not_before": step.not_before or now,
+        "attempts": step.attempts,
+        "ambiguities": step.ambiguities,
+        "plain": step.plain,
+        "lease_until": None,
+        "message_id": one.message_id,
+        "settled_at": None if step.state is State.PENDING else now,
+    }
+    return {"b_id": one.parcel.id, "b_epoch": one.parcel.epoch, **{f"v_{k}": v for k, v in values.items()}}
+
+
+async def recover(session: AsyncSession, *, now: datetime) -> tuple[int, int]:
+    """What dead workers held is free again; says how many rows returned and how many are ambiguous because of it."""
+    late = Delivery.lease_until < now
+    returned = await db.execute(
+        session,
+        update(Delivery).where(late, Delivery.state == State.CLAIMED).values(state=State.PENDING, lease_until=None),
+    )
+    again = and_(Delivery.kind.in_(outcomes.RESENT_KINDS), Delivery.ambiguities == 0)
+    unsure = await db.execute(
+        session,
+        update(Delivery)
+        .where(late, Delivery.state == State.SENDING)
+        .values(
+            state=case((again, State.PENDING.value), else_=State.AMBIGUOUS.value),
+            settled_at=case((again, None), else_=literal(now, Utc)),
+            reason="the process ended while it was being sent",
+            ambiguities=Delivery.ambiguities + 1,
+            lease_until=None,
+        ),
+    )
+    return returned, unsure

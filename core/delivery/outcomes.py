@@ -1,0 +1,130 @@
+"""What became of one attempt to send, and the one table that decides what happens next.
+
+| outcome | opening, notice | update, reply, summary |
+|---|---|---|
+| Sent | sent | sent |
+| NotSent | again after a pause, at most MAX_ATTEMPTS times, then dead | the same |
+| Ambiguous, first time | sent again once, marked "(repeat)" | ambiguous for good |
+| Ambiguous, second time | ambiguous for good | ambiguous for good |
+| Refused | once more without formatting, then dead | the same |
+| Blocked | blocked; the chat is marked | the same |
+| Moved | again at once at the new address | the same |
+| Fatal | waits a minute; the operator is alarmed; no attempt is counted | the same |
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from core.models import State
+
+MAX_ATTEMPTS = 60  # with pauses that grow to two minutes this outlasts an outage of an hour and a half
+MAX_MOVES = 3
+RESENT_KINDS = frozenset({"opening", "notice"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """It lies in the chat under this id; `file_id` names the picture on the platform's side."""
+
+    message_id: str
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """It certainly does not lie in the chat and may be tried again after `after` seconds (None: our own back-off).
+
+    `pause` says who else must wait that long: nobody, this chat, or everyone on the platform.
+    """
+
+    reason: str
+    after: float | None = None
+    pause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Nobody can know whether it lies in the chat."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The platform will never take this text."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """This chat takes nothing from us until its owner does something."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The chat has a new address."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """The platform does not know us (a wrong token): no message can leave, and none is to blame."""
+
+    reason: str
+
+
+Outcome = Sent | NotSent | Ambiguous | Refused | Blocked | Moved | Fatal
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was tried: the kind of message and how it went before this attempt."""
+
+    kind: str
+    attempts: int
+    ambiguities: int
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The delivery's next state; `not_before` counts for pending ones only."""
+
+    state: State
+    reason: str = ""
+    not_before: datetime | None = None
+    attempts: int = 0
+    ambiguities: int = 0
+    plain: bool = False
+
+
+def next_step(outcome: Outcome, attempt: Attempt, *, now: datetime) -> Step:  # noqa: PLR0911 - one table
+    """What happens to a delivery after this outcome, by the table above."""
+    tried = attempt.attempts + 1
+    step = Step(State.PENDING, "", now, tried, attempt.ambiguities, attempt.plain)
+    match outcome:
+        case Sent():
+            return replace(step, state=State.SENT)
+        case NotSent(reason, after):
+            if tried >= MAX_ATTEMPTS:
+                return replace(step, state=State.DEAD, reason=f"given up after {tried} attempts: {reason}")
+            wait = timedelta(seconds=min(120.0, 0.5 * 2**attempt.attempts) if after is None else after)
+            # A flood pause is no failure of this message, so it costs no attempt.
+            return replace(step, reason=reason, not_before=now + wait, attempts=tried if after is None else tried - 1)
+        case Ambiguous(reason):
+            again = attempt.kind in RESENT_KINDS and attempt.ambiguities == 0
+            state = State.PENDING if again else State.AMBIGUOUS
+            return replace(step, state=state, reason=reason, ambiguities=attempt.ambiguities + 1)
+        case Refused(reason):
+            return replace(step, state=State.DEAD if attempt.plain else State.PENDING, reason=reason, plain=True)
+        case Blocked(reason):
+            return replace(step, state=State.BLOCKED, reason=reason)
+        case Moved():
+            gone = attempt.attempts >= MAX_MOVES
+            return replace(step, state=State.DEAD if gone else State.PENDING, reason="the chat moved")
+        case Fatal(reason):
+            return replace(step, reason=reason, not_before=now + timedelta(seconds=60), attempts=attempt.attempts)

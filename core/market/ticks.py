@@ -1,0 +1,40 @@
+"""Ticks: prices in the domain are exact decimals and multiples of the market's smallest step."""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+
+FINEST = Decimal("0.00000001")
+"""The tick of a market whose exchange names none."""
+
+_EXACT = Context(prec=60)
+
+
+def exact(value: object) -> Decimal:
+    """The number as it is written, without trailing zeros; raises ValueError for what is no finite number."""
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        raise ValueError(f"{value!r} is no number") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is no finite number")
+    plain = number.normalize(_EXACT)
+    return plain if plain.as_tuple().exponent <= 0 else plain.quantize(Decimal(1), context=_EXACT)  # type: ignore[operator]
+
+
+def nearest(price: float | Decimal, tick: Decimal) -> Decimal:
+    """The multiple of the tick nearest to the price, with as many decimals as the tick has."""
+    return _step(price, tick, ROUND_HALF_EVEN)
+
+
+def below(price: float | Decimal, tick: Decimal) -> Decimal:
+    """The largest multiple of the tick that is not above the price."""
+    return _step(price, tick, ROUND_FLOOR)
+
+
+def above(price: float | Decimal, tick: Decimal) -> Decimal:
+    """The smallest multiple of the tick that is not below the price."""
+    return _step(price, tick, ROUND_CEILING)
+
+
+def _step(price: float | Decimal, tick: Decimal, rounding: str) -> Decimal:
+    steps = _EXACT.divide(exact(price), tick).to_integral_value(rounding)
+    return _EXACT.multiply(steps, tick).quantize(tick, context=_EXACT)

@@ -1,0 +1,110 @@
+"""Members and their identities: who is who on which chat, and whether the chat lets us speak to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import db, errors, models
+
+
+async def find(session: AsyncSession, platform: str, external_id: str) -> models.Identity | None:
+    """The identity with this account number, if we have met."""
+    return await session.scalar(
+        select(models.Identity).where(models.Identity.platform == platform, models.Identity.external_id == external_id)
+    )
+
+
+async def arrive(
+    session: AsyncSession,
+    platform: str,
+    external_id: str,
+    *,
+    address: str,
+    name: str,
+    username: str | None,
+    now: datetime,
+) -> models.Identity:
+    """The person is known, under the names they have now, and can be spoken to at `address`."""
+    known = await find(session, platform, external_id)
+    if known is None:
+        await _create(session, platform, external_id, address, now)
+        known = await find(session, platform, external_id)
+        assert known is not None  # noqa: S101 - it was inserted just now, by us or by another process
+    known.address = address
+    known.name = name[:128]
+    known.username = username[:64] if username else None
+    known.blocked_at = None
+    await session.flush()
+    return known
+
+
+async def _create(session: AsyncSession, platform: str, external_id: str, address: str, now: datetime) -> None:
+    """One member with one identity; when another process was quicker, theirs stands and ours is taken back."""
+    async with session.begin_nested() as savepoint:
+        member = models.Member(created_at=now)
+        session.add(member)
+        await session.flush()
+        row = {"member_id": member.id, "platform": platform, "external_id": external_id}
+        inserted = await db.execute(
+            session,
+            db.insert(session, models.Identity)
+            .values(**row, address=address, name="", created_at=now)
+            .on_conflict_do_nothing(index_elements=["platform", "external_id"]),
+        )
+        if not inserted:
+            await savepoint.rollback()
+
+
+async def block(session: AsyncSession, platform: str, address: str, *, now: datetime) -> None:
+    """Nothing is sent to this private chat any more until its owner comes back; the subscription stays."""
+    reachable = update(models.Identity).where(
+        models.Identity.platform == platform, models.Identity.address == address, models.Identity.blocked_at.is_(None)
+    )
+    await db.execute(session, reachable.values(blocked_at=now))
+
+
+async def unblock(session: AsyncSession, platform: str, address: str) -> None:
+    """This private chat takes messages again."""
+    chat = update(models.Identity).where(models.Identity.platform == platform, models.Identity.address == address)
+    await db.execute(session, chat.values(blocked_at=None))
+
+
+async def move(session: AsyncSession, platform: str, old: str, new: str) -> None:
+    """A chat has a new address: identities and everything still to be sent follow it (Telegram groups migrate)."""
+    for table in (models.Identity, models.Delivery):
+        rows = update(table).where(table.platform == platform, table.address == old)
+        if table is models.Delivery:
+            rows = rows.where(models.Delivery.state.in_([models.State.PENDING, models.State.CLAIMED]))
+        await db.execute(session, rows.values(address=new))
+
+
+async def mute(session: AsyncSession, member_id: int, *, muted: bool) -> None:
+    """The member gets no signals in private chat while muted; everything else stays as it is."""
+    await db.execute(session, update(models.Member).where(models.Member.id == member_id).values(muted=muted))
+
+
+async def identities(session: AsyncSession, member_id: int) -> Sequence[models.Identity]:
+    """Every account of this member, oldest first."""
+    rows = await session.scalars(
+        select(models.Identity).where(models.Identity.member_id == member_id).order_by(models.Identity.id)
+    )
+    return rows.all()
+
+
+async def named(session: AsyncSession, who: str) -> models.Identity:
+    """The identity an operator means by `telegram:123456` or `@username`; raises RefusedError when there is none."""
+    platform, _, number = who.partition(":")
+    if number:
+        found = await find(session, platform.lower(), number)
+    else:
+        found = await session.scalar(
+            select(models.Identity).where(models.Identity.username == who.removeprefix("@")).limit(1)
+        )
+    if found is None:
+        raise errors.RefusedError(
+            f"Nobody is known as '{who}'; write platform:number such as telegram:123456, or @username. "
+            "People are known once they have written to the bot."
+        )
+    return found

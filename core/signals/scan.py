@@ -1,0 +1,202 @@
+"""The scan: fetch what closed, follow the open signals, judge each new candle, publish; in this order, once.
+
+What is due follows from the database (`scan_marks`), never from the tick that woke us: a scan that was missed, or cut
+off halfway, is made good by the next one, candle by candle. The network is asked before any transaction begins, and
+each candle of a market is judged in one transaction.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from core import catalogue, errors, health, leases, stack, strategies
+from core.market import candles, exchange, refusals, timeframes
+from core.signals import judge
+from core.strategies.base import Strategy
+
+LEASE = "scheduler"
+_BARRED_PAUSE = 300.0
+_LONGEST_PAUSE = 60.0
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How something that failed is asked again: after pauses that double, with jitter."""
+
+    failures: int = 0
+    not_before: datetime | None = None
+
+    def failed(self, error: errors.SignalStackError, now: datetime) -> None:
+        """Nothing is asked for as long as the exchange said, or for our own back-off."""
+        self.failures += 1
+        pause = min(_LONGEST_PAUSE, 2.0**self.failures) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        if isinstance(error, refusals.BannedError):
+            pause = error.seconds
+        elif isinstance(error, refusals.BarredError):
+            pause = _BARRED_PAUSE
+        self.not_before = now + timedelta(seconds=pause)
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is too early to ask again."""
+        return self.not_before is not None and now < self.not_before
+
+
+@dataclass(slots=True)
+class _Market:
+    """One market and timeframe with the watches on it, and how far this process knows it was judged."""
+
+    key: candles.Key
+    watches: list[tuple[catalogue.Watch, Strategy]] = field(default_factory=list)
+    tick: Decimal | None = None
+    judged: int = -1
+    filled: bool = False
+
+    @property
+    def warmup(self) -> int:
+        """How many candles the most demanding strategy wants."""
+        return max(strategy.warmup for _, strategy in self.watches)
+
+
+class Scan:
+    """All watches of the catalogue; one `run` looks at each of them once."""
+
+    def __init__(self, held: stack.Stack, exchanges: exchange.Exchanges) -> None:
+        self._stack, self._exchanges = held, exchanges
+        self._patience: dict[str, _Patience] = defaultdict(_Patience)
+        self._markets: dict[str, list[_Market]] = defaultdict(list)
+        found: dict[candles.Key, _Market] = {}
+        for watch in held.catalogue.watches:
+            key = candles.Key(watch.exchange, watch.symbol, watch.timeframe)
+            if key not in found:
+                found[key] = _Market(key)
+                self._markets[watch.exchange].append(found[key])
+            found[key].watches.append((watch, strategies.create(watch.strategy, watch.params)))
+        self.next_close = _LONGEST_PAUSE  # seconds from the last run to the next close of a candle
+        self._late = True  # an earlier process may have left late signals without a summary
+
+    async def run(self, epoch: int | None = None) -> list[judge.Verdict]:
+        """Everything that closed since the last run is judged; raises LostLeaseError when another process does this.
+
+        Exchanges are asked side by side, so a slow one delays only its own markets.
+        """
+        self.next_close = _LONGEST_PAUSE
+        found = await asyncio.gather(*(self._exchange(name, epoch) for name in self._markets))
+        verdicts = [verdict for part in found for verdict in part]
+        if self._late or any(verdict.late for verdict in verdicts):
+            async with self._stack.db.transaction() as session:
+                told = await judge.sum_up(session, self._stack.catalogue, now=self._stack.clock())
+            self._late = False
+            if told:
+                self._stack.bell.ring("outbox:telegram")
+        return verdicts
+
+    async def _exchange(self, name: str, epoch: int | None) -> list[judge.Verdict]:
+        markets, now = self._markets[name], self._stack.clock()
+        if self._patience[name].waits(now):
+            return [judge.Verdict(name, "left alone for a while after an error")]
+        try:
+            clock = await self._exchanges[name].now_ms(markets[0].key.symbol)
+        except (errors.UnreachableError, refusals.BarredError) as error:
+            return [await self._unwell(name, error)]
+        await self._well(name)
+        verdicts = []
+        for market in markets:
+            what = " ".join(market.key)
+            if self._patience[what].waits(now):
+                continue
+            try:
+                verdicts += await self._look(market, clock, epoch)
+                await self._well(what)
+            except (errors.UnreachableError, refusals.BarredError) as error:
+                verdicts.append(await self._unwell(what, error))
+        return verdicts
+
+    async def _well(self, what: str) -> None:
+        if self._patience[what].failures:
+            self._patience[what] = _Patience()
+            async with self._stack.db.transaction() as session:
+                await health.clear(session, f"market:{what}", now=self._stack.clock())
+
+    async def _unwell(self, what: str, error: errors.SignalStackError) -> judge.Verdict:
+        patience, now = self._patience[what], self._stack.clock()
+        patience.failed(error, now)
+        log.warning("scan_market_failed", market=what, error=str(error), failures=patience.failures)
+        if patience.failures >= 3 or isinstance(error, refusals.BannedError | refusals.BarredError):
+            async with self._stack.db.transaction() as session:
+                await health.alarm(session, f"market:{what}", f"No new candles: {error}", now=now)
+        return judge.Verdict(what, str(error))
+
+    async def _look(self, market: _Market, clock: int, epoch: int | None) -> list[judge.Verdict]:
+        length = timeframes.ms(market.key.timeframe)
+        due = candles.newest_due(market.key.timeframe, clock)
+        self.next_close = min(self.next_close, (due + 2 * length + candles.LAG_MS - clock) / 1000)
+        if due <= market.judged:
+            return []
+        await self._fetch(market, due, clock)
+        async with self._stack.db.reading() as session:
+            watches = [watch for watch, _ in market.watches]
+            first = await judge.first_unjudged(session, watches, due, length)
+            rows = await candles.between(session, market.key, first - (market.warmup + 1) * length, due)
+        fresh = [place for place, row in enumerate(rows) if row.open_time >= first]
+        verdicts = []
+        for place in fresh:
+            verdicts += await self._judge(market, rows[max(0, place + 1 - market.warmup) : place + 1], clock, epoch)
+        if rows:
+            market.judged = rows[-1].open_time
+        return verdicts or [judge.Verdict(" ".join(market.key), _absent(market, clock))]
+
+    async def _fetch(self, market: _Market, due: int, clock: int) -> None:
+        """Closed candles up to `due` are in the table, if the exchange has them; only missing ones are asked for."""
+        key, length, source = market.key, timeframes.ms(market.key.timeframe), self._exchanges[market.key.exchange]
+        if market.tick is None:
+            market.tick = await source.tick(key.symbol)
+            async with self._stack.db.transaction() as session:
+                await candles.keep_tick(session, key.exchange, key.symbol, market.tick, now=self._stack.clock())
+        start = due - (market.warmup + 1) * length
+        async with self._stack.db.reading() as session:
+            kept = await candles.recent(session, key, market.warmup + 2, until=due)
+        whole = market.filled or (bool(kept) and kept[0].open_time <= start)
+        since = kept[-1].open_time + length if kept and whole else start
+        if since <= due:
+            async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
+                async with self._stack.db.transaction() as session:
+                    await candles.keep(session, key, page)
+        market.filled = True
+
+    async def _judge(
+        self, market: _Market, rows: Sequence[candles.Candle], clock: int, epoch: int | None
+    ) -> list[judge.Verdict]:
+        """The last of these candles is judged for every watch of the market, in one transaction."""
+        moment = judge.Moment(clock, self._stack.clock())
+        assert market.tick is not None  # noqa: S101 - fetched before anything is judged
+        verdicts = []
+        async with self._stack.db.transaction() as session:
+            if epoch is not None:
+                await leases.check(session, LEASE, epoch)
+            for watch, strategy in market.watches:
+                verdicts.append(
+                    await judge.candle(
+                        session, self._stack.catalogue, watch, strategy, rows, tick=market.tick, moment=moment
+                    )
+                )
+        for verdict in verdicts:
+            if verdict.signal or verdict.ended:
+                log.info("scan_decided", watch=verdict.watch, signal=verdict.signal, ended=verdict.ended)
+                self._stack.bell.ring("outbox:telegram")
+        return verdicts
+
+
+def _absent(market: _Market, clock: int) -> str:
+    newest = market.judged if market.judged > 0 else None
+    patience = timeframes.staleness(market.key.timeframe)
+    if candles.arrival(newest, market.key.timeframe, clock, patience=patience) is candles.Arrival.MISSING:
+        log.warning("scan_candle_missing", **market.key._asdict(), newest=newest)
+        return "the exchange did not deliver the newest candle in time; no signal is made of it"
+    return "waiting for the exchange to deliver the newest candle"

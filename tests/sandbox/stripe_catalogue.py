@@ -1,0 +1,252 @@
+"""The routes that create and change what stands still: products, prices, customers, coupons, portal, endpoints."""
+
+from typing import Any
+
+from tests.sandbox import stripe_lifecycle as lifecycle
+from tests.sandbox import stripe_money, stripe_shapes
+from tests.sandbox.stripe_account import Account
+from tests.sandbox.stripe_routes import route
+from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
+
+
+def _copied(target: Obj, params: Obj, names: str) -> Obj:
+    for name in names.split():
+        if name in params:
+            target[name] = params[name] if params[name] != "" else None
+    merge_metadata(target, params)
+    return target
+
+
+@route("POST /v1/products")
+def _product(acc: Account, params: Obj, _: str) -> Obj:
+    need(params, "name")
+    if params.get("id") in acc.tables.get("product", {}):
+        raise ApiError(400, "Product already exists.", code="resource_already_exists", param="id")
+    product = stripe_shapes.product(acc, params["name"], id=params.get("id"), active=truth(params, "active", True))
+    _copied(product, params, "description statement_descriptor tax_code unit_label url images")
+    acc.add(product)
+    acc.emit("product.created", product)
+    if params.get("default_price_data"):
+        product["default_price"] = new_price(acc, {**params["default_price_data"], "product": product["id"]})["id"]
+    return product
+
+
+@route("POST /v1/products/{id}")
+def _change_product(acc: Account, params: Obj, object_id: str) -> Obj:
+    with acc.changing(acc.get("product", object_id), "product.updated") as product:
+        _copied(product, params, "name description default_price statement_descriptor unit_label url")
+        product["active"] = truth(params, "active", product["active"])
+    return product
+
+
+@route("POST /v1/prices")
+def _price(acc: Account, params: Obj, _: str) -> Obj:
+    return new_price(acc, params)
+
+
+def new_price(acc: Account, params: Obj) -> Obj:
+    """A price stands in the account; a lookup key is unique unless `transfer_lookup_key` takes it from another."""
+    need(params, "currency")
+    if params.get("product_data"):
+        params = {**params, "product": _product(acc, params["product_data"], "")["id"]}
+    need(params, "product")
+    acc.get("product", params["product"], "product", 400)
+    amount = whole(params, "unit_amount")
+    if amount is None:
+        message = "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set."
+        raise ApiError(400, message, param="unit_amount")
+    _claim_lookup_key(acc, params)
+    cycle = params.get("recurring")
+    if cycle and cycle.get("interval") not in {"day", "week", "month", "year"}:
+        raise ApiError(400, "Invalid recurring[interval]: must be one of day, week, month, or year", param="recurring")
+    price = stripe_shapes.price(acc, params["product"], amount, params["currency"], cycle)
+    price["active"] = truth(params, "active", True)
+    acc.add(_copied(price, params, "lookup_key nickname"))
+    acc.emit("price.created", price)
+    return price
+
+
+def _claim_lookup_key(acc: Account, params: Obj) -> None:
+    wanted = params.get("lookup_key")
+    holder = next((row for row in acc.all("price") if wanted and row["lookup_key"] == wanted), None)
+    if holder is None:
+        return
+    if not truth(params, "transfer_lookup_key"):
+        message = f"A price (`{holder['id']}`) already uses that lookup key."
+        raise ApiError(400, message, code="resource_already_exists", param="lookup_key")
+    with acc.changing(holder, "price.updated"):
+        holder["lookup_key"] = None
+
+
+@route("POST /v1/prices/{id}")
+def _change_price(acc: Account, params: Obj, object_id: str) -> Obj:
+    price = acc.get("price", object_id)
+    if params.get("lookup_key") != price["lookup_key"]:
+        _claim_lookup_key(acc, params)
+    with acc.changing(price, "price.updated"):
+        _copied(price, params, "lookup_key nickname")
+        price["active"] = truth(params, "active", price["active"])
+    return price
+
+
+_CUSTOMER = "address description email name phone shipping"
+
+
+@route("POST /v1/customers")
+def _customer(acc: Account, params: Obj, _: str) -> Obj:
+    customer = acc.add(_copied(stripe_shapes.customer(acc), params, _CUSTOMER))
+    acc.emit("customer.created", customer)
+    return customer
+
+
+@route("POST /v1/customers/{id}")
+def _change_customer(acc: Account, params: Obj, object_id: str) -> Obj:
+    with acc.changing(acc.get("customer", object_id), "customer.updated") as customer:
+        _copied(customer, params, _CUSTOMER)
+    return customer
+
+
+@route("DELETE /v1/customers/{id}")
+def _delete_customer(acc: Account, params: Obj, object_id: str) -> Obj:
+    """Stripe ends all subscriptions of a deleted customer at once."""
+    customer = acc.get("customer", object_id)
+    for sub in acc.all("subscription"):
+        if sub["customer"] == object_id:
+            lifecycle.end(acc, sub, "cancellation_requested")
+    acc.emit("customer.deleted", customer)
+    return _deleted(acc, "customer", object_id)
+
+
+def _deleted(acc: Account, kind: str, object_id: str) -> Obj:
+    acc.get(kind, object_id)
+    del acc.tables[kind][object_id]
+    return {"id": object_id, "object": kind, "deleted": True}
+
+
+@route("POST /v1/coupons")
+def _coupon(acc: Account, params: Obj, _: str) -> Obj:
+    percent, amount = params.get("percent_off"), whole(params, "amount_off")
+    if bool(percent) == bool(amount):
+        raise ApiError(400, "Must provide exactly one of percent_off or amount_off", param="percent_off")
+    if amount:
+        need(params, "currency")
+    duration = params.get("duration") or "once"
+    if duration == "repeating":
+        need(params, "duration_in_months")
+    fields: dict[str, Any] = {name: whole(params, name) for name in ("duration_in_months", "max_redemptions")}
+    fields |= {"redeem_by": whole(params, "redeem_by"), "amount_off": amount, "name": params.get("name")}
+    fields |= {"percent_off": float(percent) if percent else None, "currency": params.get("currency")}
+    coupon = stripe_shapes.coupon(acc, id=params.get("id"), duration=duration, **fields)
+    merge_metadata(coupon, params)
+    acc.emit("coupon.created", acc.add(coupon))
+    return coupon
+
+
+@route("POST /v1/promotion_codes")
+def _promotion_code(acc: Account, params: Obj, _: str) -> Obj:
+    need(params, "promotion")
+    need(params["promotion"], "coupon", "type")
+    coupon = acc.get("coupon", params["promotion"]["coupon"], "promotion[coupon]", 400)
+    text = params.get("code") or acc.new_id("x", 8)[2:].upper()
+    if any(row["code"].lower() == text.lower() and row["active"] for row in acc.all("promotion_code")):
+        raise ApiError(400, f"An active promotion code with `code: {text}` already exists.", param="code")
+    limits = {name: whole(params, name) for name in ("expires_at", "max_redemptions")}
+    code = stripe_shapes.promotion_code(acc, coupon["id"], text, customer=params.get("customer"), **limits)
+    code["active"] = truth(params, "active", True)
+    limit = whole(params.get("restrictions") or {}, "minimum_amount")
+    code["restrictions"]["minimum_amount"] = limit
+    merge_metadata(code, params)
+    acc.emit("promotion_code.created", acc.add(code))
+    return code
+
+
+@route("POST /v1/promotion_codes/{id}")
+def _change_code(acc: Account, params: Obj, object_id: str) -> Obj:
+    with acc.changing(acc.get("promotion_code", object_id), "promotion_code.updated") as code:
+        code["active"] = truth(params, "active", code["active"])
+        merge_metadata(code, params)
+    return code
+
+
+# --- the portal
+
+
+@route("POST /v1/billing_portal/sessions")
+def _portal(acc: Account, params: Obj, _: str) -> Obj:
+    need(params, "customer")
+    acc.get("customer", params["customer"], "customer", 400)
+    wanted = params.get("configuration")
+    if wanted:
+        configuration = acc.get("billing_portal.configuration", wanted, "configuration", 400)
+    else:
+        configuration = default_configuration(acc)
+    back = params.get("return_url") or configuration["default_return_url"]
+    flow = params.get("flow_data") or None
+    return acc.add(
+        stripe_money.portal_session(
+            acc, params["customer"], configuration["id"], back, flow=flow, locale=params.get("locale")
+        )
+    )
+
+
+def default_configuration(acc: Account) -> Obj:
+    """The configuration used when a session names none; made at its first use."""
+    kept = next((row for row in acc.all("billing_portal.configuration") if row["is_default"]), None)
+    return kept or acc.add(stripe_money.portal_configuration(acc, is_default=True))
+
+
+@route("POST /v1/billing_portal/configurations")
+def _configuration(acc: Account, params: Obj, _: str) -> Obj:
+    need(params, "features")
+    fresh = stripe_money.portal_configuration(acc, name=params.get("name"))
+    fresh["features"]["subscription_cancel"]["enabled"] = False
+    return acc.add(_configure(fresh, params))
+
+
+@route("POST /v1/billing_portal/configurations/{id}")
+def _change_configuration(acc: Account, params: Obj, object_id: str) -> Obj:
+    return _configure(acc.get("billing_portal.configuration", object_id), params)
+
+
+def _configure(target: Obj, params: Obj) -> Obj:
+    _copied(target, params, "default_return_url name")
+    target["business_profile"].update(params.get("business_profile") or {})
+    for feature, wanted in (params.get("features") or {}).items():
+        shown = target["features"].setdefault(feature, {})
+        shown.update({key: _plain(value) for key, value in wanted.items()})
+    return target
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+# --- endpoints
+
+
+@route("POST /v1/webhook_endpoints")
+def _endpoint(acc: Account, params: Obj, _: str) -> Obj:
+    need(params, "url", "enabled_events")
+    if not params["url"].startswith(("http://", "https://")):
+        raise ApiError(400, "Invalid URL: must begin with http:// or https://", code="url_invalid", param="url")
+    version, text = params.get("api_version"), params.get("description")
+    endpoint = stripe_shapes.webhook_endpoint(acc, params["url"], params["enabled_events"], version, description=text)
+    merge_metadata(endpoint, params)
+    secret = f"whsec_{acc.new_id('w', 32)[2:]}"
+    acc.secret(endpoint["id"])["secrets"] = [secret]
+    return {**acc.add(endpoint), "secret": secret}
+
+
+@route("POST /v1/webhook_endpoints/{id}")
+def _change_endpoint(acc: Account, params: Obj, object_id: str) -> Obj:
+    endpoint = _copied(acc.get("webhook_endpoint", object_id), params, "url enabled_events description")
+    if "disabled" in params:
+        endpoint["status"] = "disabled" if truth(params, "disabled") else "enabled"
+    return endpoint
+
+
+@route("DELETE /v1/webhook_endpoints/{id}")
+def _delete_endpoint(acc: Account, params: Obj, object_id: str) -> Obj:
+    return _deleted(acc, "webhook_endpoint", object_id)

@@ -1,0 +1,95 @@
+"""Money that goes back: refunds and disputes of the stand-in."""
+
+from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_money
+from tests.sandbox.stripe_account import Account
+from tests.sandbox.stripe_wire import ApiError, Obj, missing
+
+CLOSED = {"won", "lost", "warning_closed"}
+
+
+def charge_of(acc: Account, ref: str) -> Obj:
+    """The last successful charge behind a charge, payment intent, invoice, session or subscription id."""
+    if ref.startswith("ch_"):
+        return acc.get("charge", ref, "charge")
+    if ref.startswith("sub_"):
+        ref = _last_paid(acc, ref)
+    if ref.startswith("cs_"):
+        ref = acc.get("checkout.session", ref)["invoice"] or ref
+    if ref.startswith("in_"):
+        ref = billing.intent_of(acc, acc.get("invoice", ref))["id"]
+    for charge in acc.all("charge"):
+        if charge["payment_intent"] == ref and charge["paid"]:
+            return charge
+    raise missing("charge", ref)
+
+
+def _last_paid(acc: Account, sub_id: str) -> str:
+    for invoice in acc.all("invoice"):
+        owner = invoice["parent"]["subscription_details"]["subscription"]
+        if owner == sub_id and invoice["amount_paid"] > 0:
+            return str(invoice["id"])
+    raise missing("paid invoice", sub_id)
+
+
+def refund(acc: Account, ref: str, amount: int | None = None, reason: str | None = None) -> Obj:
+    """This much (None: all that is left) of the charge went back, and the charge says so."""
+    charge = charge_of(acc, ref)
+    left = charge["amount"] - charge["amount_refunded"]
+    if charge["refunded"]:
+        raise ApiError(400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    if amount is not None and not 0 < amount <= left:
+        message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
+        raise ApiError(400, message, param="amount")
+    given = acc.add(stripe_money.refund(acc, charge, amount or left, reason))
+    acc.emit("refund.created", given)
+    with acc.changing(charge, "charge.refunded"):
+        charge["amount_refunded"] += given["amount"]
+        charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    acc.history.add("stripe_refunded", charge=charge["id"], amount=given["amount"], full=charge["refunded"])
+    return given
+
+
+def dispute(acc: Account, ref: str, outcome: str = "open") -> Obj:
+    """The charge's dispute stands at this outcome: open, inquiry, won, lost or warning_closed.
+
+    A dispute is opened first if the charge has none that is still open.
+    """
+    charge = charge_of(acc, ref)
+    current = next((d for d in acc.all("dispute") if d["charge"] == charge["id"] and d["status"] not in CLOSED), None)
+    if current is None:
+        current = _open(acc, charge, inquiry=outcome in {"inquiry", "warning_closed"})
+    elif outcome == "open" and current["status"].startswith("warning_"):
+        _escalate(acc, charge, current)
+    if outcome in CLOSED:
+        _close(acc, current, outcome)
+    return current
+
+
+def _open(acc: Account, charge: Obj, *, inquiry: bool) -> Obj:
+    opened = acc.add(stripe_money.dispute(acc, charge, inquiry))
+    with acc.changing(charge, "charge.updated"):
+        charge["disputed"] = True
+    acc.emit("charge.dispute.created", opened)
+    if not inquiry:
+        acc.emit("charge.dispute.funds_withdrawn", opened)
+    acc.history.add("stripe_disputed", charge=charge["id"], dispute=opened["id"], status=opened["status"])
+    return opened
+
+
+def _escalate(acc: Account, charge: Obj, current: Obj) -> None:
+    with acc.changing(current, "charge.dispute.updated"):
+        current.update(status="needs_response", is_charge_refundable=False)
+        current["payment_method_details"]["card"]["case_type"] = "chargeback"
+    acc.emit("charge.dispute.funds_withdrawn", current)
+    acc.history.add("stripe_disputed", charge=charge["id"], dispute=current["id"], status=current["status"])
+
+
+def _close(acc: Account, current: Obj, outcome: str) -> None:
+    with acc.changing(current, "charge.dispute.updated"):
+        current["status"] = "under_review" if outcome != "warning_closed" else "warning_under_review"
+    with acc.changing(current, "charge.dispute.closed"):
+        current["status"] = outcome
+    if outcome == "won":
+        acc.emit("charge.dispute.funds_reinstated", current)
+    acc.history.add("stripe_dispute_closed", charge=current["charge"], dispute=current["id"], status=outcome)

@@ -1,0 +1,235 @@
+"""The pages that a member sees at the stand-in: pay, and look after a plan."""
+
+import html
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from aiohttp import web
+
+from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_checkout as checkout
+from tests.sandbox import stripe_lifecycle as lifecycle
+from tests.sandbox.stripe_account import Account
+from tests.sandbox.stripe_wire import ApiError, Obj
+
+WHOLE_UNITS = {"jpy", "krw", "vnd", "clp", "xaf", "xof", "pyg", "isk", "ugx"}
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1a1f36;--soft:#5b6275;--back:#f5f7fb;--card:#fff;--line:#dfe3ec;--go:#4f46e5;
+--bad:#b42318;--flag:#fff4d6;--flagink:#6b4d00}
+@media(prefers-color-scheme:dark){:root{--ink:#eef0f6;--soft:#a3abbf;--back:#10131c;--card:#191d29;--line:#2e3445;
+--go:#7c75ff;--bad:#ff8a7d;--flag:#3a300f;--flagink:#ffe08a}}
+*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+.flag{background:var(--flag);color:var(--flagink);text-align:center;padding:.6rem 1rem;font-weight:600}
+main{max-width:27rem;margin:2rem auto;padding:0 1rem}section{background:var(--card);border:1px solid var(--line);
+border-radius:14px;padding:1.5rem;margin-bottom:1rem}h1{font-size:1.15rem;margin:0 0 .3rem}p{margin:.3rem 0}
+.price{font-size:2rem;font-weight:700;margin:.2rem 0}.soft{color:var(--soft)}.bad{color:var(--bad);font-weight:600}
+label{display:block;margin:.9rem 0 .3rem;color:var(--soft);font-size:.9rem}label.tick{color:var(--ink);font-size:1rem}
+input[type=text],input[type=email]{width:100%;font:inherit;padding:.65rem .75rem;border:1px solid var(--line);
+border-radius:9px;background:transparent;color:inherit}
+button{width:100%;font:inherit;font-weight:600;padding:.8rem;border-radius:9px;border:1px solid var(--line);
+background:transparent;color:inherit;margin-top:.8rem;cursor:pointer}button.go{background:var(--go);color:#fff;border:0}
+@media(prefers-color-scheme:dark){button.go{color:#0d0f18}}
+a{color:inherit}:focus-visible{outline:3px solid var(--go);outline-offset:2px}
+"""
+
+
+def shell(title: str, body: str, status: int = 200) -> web.Response:
+    """A whole page under the banner that says what it is."""
+    text = (
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width,initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        "<div class=flag role=note>Stripe sandbox – no real money</div>"
+        f"<main>{body}</main></body></html>"
+    )
+    return web.Response(text=text, content_type="text/html", status=status)
+
+
+def money(amount: int, currency: str) -> str:
+    """`29.00 EUR` for 2900 eur."""
+    shown = f"{amount:,}" if currency in WHOLE_UNITS else f"{amount / 100:,.2f}"
+    return f"{shown} {currency.upper()}"
+
+
+def cycle(price: Obj) -> str:
+    """`every month`, `every 3 months`."""
+    if not price["recurring"]:
+        return "once"
+    count, interval = price["recurring"]["interval_count"], price["recurring"]["interval"]
+    return f"every {interval}" if count == 1 else f"every {count} {interval}s"
+
+
+def day(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%d %B %Y}"
+
+
+def gone(text: str, status: int = 404) -> web.Response:
+    return shell("Stripe sandbox", f"<section><h1>{html.escape(text)}</h1></section>", status)
+
+
+# --- paying
+
+
+def pay_page(acc: Account, session: Obj, problem: str = "", typed: str = "") -> web.Response:
+    """The page that sells: what, how much, how often, and what may have gone wrong."""
+    lines = acc.secret(session["id"])["lines"]
+    what = "".join(f"<h1>{html.escape(line['description'])}</h1>" for line in lines)
+    total = money(session["amount_total"], session["currency"])
+    off = session["total_details"]["amount_discount"]
+    saved = f"<p>Code applied: you save {money(off, session['currency'])}</p>" if off else ""
+    often = html.escape(", ".join(dict.fromkeys(cycle(line["price"]) for line in lines)))
+    wrong = f"<p class=bad role=alert id=problem>{html.escape(problem)}</p>" if problem else ""
+    back = session["cancel_url"]
+    leave = f'<p><a id=back href="{html.escape(back)}">Back</a></p>' if back else ""
+    body = (
+        f"<section>{what}<p class=price id=total>{total}</p><p class=soft>{often}{_trial(acc, session)}</p>{saved}"
+        f"</section><section>{wrong}<form method=post>{_fields(acc, session, typed)}"
+        "<button class=go name=card value=4242424242424242>Pay</button>"
+        "<button name=card value=4000000000000002>Pay with a card that is declined</button></form></section>" + leave
+    )
+    return shell("Pay – Stripe sandbox", body)
+
+
+def _trial(acc: Account, session: Obj) -> str:
+    days = acc.secret(session["id"])["data"].get("trial_period_days")
+    price = acc.secret(session["id"])["lines"][0]["price"]
+    then = money(price["unit_amount"], price["currency"])
+    return f", {html.escape(str(days))} days free, then {then}" if days else ""
+
+
+def _fields(acc: Account, session: Obj, typed: str) -> str:
+    known = acc.get("customer", session["customer"])["email"] if session["customer"] else session["customer_email"]
+    email = html.escape(known or "")
+    parts = [f'<label for=email>E-mail</label><input type=email id=email name=email value="{email}">']
+    if session["allow_promotion_codes"]:
+        parts.append(
+            f'<label for=code>Promo code</label><input type=text id=code name=code value="{html.escape(typed)}">'
+            "<button name=apply value=1 formnovalidate>Apply code</button>"
+        )
+    if (session["consent_collection"] or {}).get("terms_of_service") == "required":
+        text = (session["custom_text"].get("terms_of_service_acceptance") or {}).get("message")
+        said = html.escape(text or "I agree to the terms of service")
+        parts.append(f"<label class=tick><input type=checkbox name=terms value=1 required> {said}</label>")
+    text = (session["custom_text"].get("submit") or {}).get("message")
+    parts.append(f"<p class=soft>{html.escape(text)}</p>" if text else "")
+    return "".join(parts)
+
+
+def paid_url(session: Obj) -> str:
+    """Where the member goes after paying, with the session's id filled in."""
+    return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", quote(session["id"]))
+
+
+def _open_session(acc: Account, request: web.Request) -> Obj | web.Response:
+    acc.catch_up()
+    try:
+        session = acc.get("checkout.session", request.match_info["session"])
+    except ApiError:
+        return gone("There is no such checkout.")
+    if session["status"] == "expired":
+        return gone("This checkout has expired. Ask for a new link.", 410)
+    return session if session["status"] == "open" else gone("This checkout is already paid.", 410)
+
+
+def routes(acc: Account) -> list[web.RouteDef]:
+    """The hosted pages of this account."""
+
+    async def see_pay(request: web.Request) -> web.Response:
+        session = _open_session(acc, request)
+        return session if isinstance(session, web.Response) else pay_page(acc, session)
+
+    async def do_pay(request: web.Request) -> web.Response:
+        session = _open_session(acc, request)
+        if isinstance(session, web.Response):
+            return session
+        return _pay(acc, session, {key: str(value) for key, value in (await request.post()).items()})
+
+    return [
+        web.get("/pay/{session}", see_pay),
+        web.post("/pay/{session}", do_pay),
+        web.get("/portal/{portal}", _portal(acc, lambda portal, _: portal_page(acc, portal))),
+        web.post("/portal/{portal}", _portal(acc, lambda portal, form: _change_plan(acc, portal, form))),
+    ]
+
+
+def _pay(acc: Account, session: Obj, form: dict[str, str]) -> web.Response:
+    typed = form.get("code", "").strip()
+    try:
+        if typed and session["allow_promotion_codes"]:
+            checkout.apply_code(acc, session, typed)
+        if "apply" in form:
+            return pay_page(acc, session, "" if typed else "Type a code first.", typed)
+        if (session["consent_collection"] or {}).get("terms_of_service") == "required" and not form.get("terms"):
+            return pay_page(acc, session, "Please agree to the terms first.", typed)
+        sub = checkout.pay(acc, session["id"], form.get("card", "4242424242424242"), form.get("email") or None)
+    except ApiError as error:
+        return pay_page(acc, session, str(error), typed) if session["status"] == "open" else gone(str(error), 410)
+    if sub is None:
+        return pay_page(acc, session, "Your card was declined. Nothing was charged; try another card.", typed)
+    raise web.HTTPSeeOther(paid_url(session))
+
+
+# --- the portal
+
+
+def _portal(
+    acc: Account, show: Callable[[Obj, dict[str, str]], web.Response]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def reply(request: web.Request) -> web.Response:
+        form = {key: str(value) for key, value in (await request.post()).items()}
+        acc.catch_up()
+        try:
+            portal = acc.get("billing_portal.session", request.match_info["portal"])
+        except ApiError:
+            return gone("There is no such page. Ask for a new link.")
+        return show(portal, form)
+
+    return reply
+
+
+def portal_page(acc: Account, portal: Obj) -> web.Response:
+    """The page where a member ends or keeps a plan."""
+    plans = [sub for sub in acc.all("subscription") if sub["customer"] == portal["customer"]]
+    features = acc.get("billing_portal.configuration", portal["configuration"])["features"]
+    may_cancel = features["subscription_cancel"]["enabled"] is True
+    body = "".join(_plan(acc, sub, may_cancel=may_cancel) for sub in plans)
+    if portal["return_url"]:
+        host = html.escape(portal["return_url"].split("//")[-1].split("/")[0])
+        body += f'<p><a id=back href="{html.escape(portal["return_url"])}">Back to {host}</a></p>'
+    return shell("Your plan – Stripe sandbox", body or "<section><h1>No plan yet</h1></section>")
+
+
+def _plan(acc: Account, sub: Obj, *, may_cancel: bool) -> str:
+    price = sub["items"]["data"][0]["price"]
+    name = html.escape(acc.get("product", price["product"])["name"])
+    cost = f"{money(price['unit_amount'], price['currency'])} {cycle(price)}"
+    over, planned = sub["status"] in lifecycle.OVER, sub["cancel_at"] is not None
+    if over:
+        words, action = f"Ended on {day(sub['ended_at'])}", ""
+    elif planned:
+        words, action = f"Ends on {day(sub['cancel_at'])}", "renew"
+    else:
+        words, action = f"Renews on {day(billing.period_end(sub))}", "cancel" if may_cancel else ""
+    label = {"renew": "Renew plan", "cancel": "Cancel plan"}.get(action, "")
+    button = f"<button name=action value={action}>{label}</button>" if action else ""
+    hidden = f'<input type=hidden name=subscription value="{sub["id"]}">'
+    status = html.escape(sub["status"].replace("_", " "))
+    return (
+        f"<section><h1>{name}</h1><p>{cost}</p><p class=soft>{words} · {status}</p>"
+        f"<form method=post>{hidden}{button}</form></section>"
+    )
+
+
+def _change_plan(acc: Account, portal: Obj, form: dict[str, str]) -> web.Response:
+    sub = acc.tables.get("subscription", {}).get(form.get("subscription", ""))
+    if sub is None or sub["customer"] != portal["customer"] or sub["status"] in lifecycle.OVER:
+        return gone("This plan cannot be changed.", 400)
+    wanted = acc.get("billing_portal.configuration", portal["configuration"])["features"]["subscription_cancel"]
+    if form.get("action") == "renew":
+        lifecycle.plan_end(acc, sub, None, flag=False)
+    elif form.get("action") == "cancel" and wanted["enabled"] is True:
+        later = wanted.get("mode", "at_period_end") == "at_period_end"
+        lifecycle.cancel(acc, sub, at_period_end=later, as_cancel_at=acc.portal_cancel_field == "cancel_at")
+    raise web.HTTPSeeOther(f"/portal/{portal['id']}")

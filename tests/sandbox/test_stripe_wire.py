@@ -1,0 +1,288 @@
+"""The Stripe stand-in's wire: errors, idempotency, faults, delivery, and its tables against the installed library."""
+
+import asyncio
+import importlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe as vendor
+from stripe._request_options import RequestOptions
+
+from tests.sandbox import stripe_params
+from tests.sandbox.test_stripe import DAY, World, opened
+
+FIXTURES = Path(__file__).parents[3] / "shared" / "specs" / "stripe_fixtures3_2026-08.json"
+COMPLETED = "checkout.session.completed"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with opened() as one:
+        yield one
+
+
+# --- refusals
+
+
+async def test_errors_have_stripes_shape_and_class(world: World) -> None:
+    with pytest.raises(vendor.InvalidRequestError) as absent:
+        await world.v1.subscriptions.retrieve_async("sub_none")
+    assert (absent.value.http_status, absent.value.code) == (404, "resource_missing")
+    assert str(absent.value.request_id).startswith("req_")
+    with pytest.raises(vendor.AuthenticationError):
+        await world.v1.products.list_async({}, {"api_key": "sk_test_wrong"})
+    with pytest.raises(vendor.InvalidRequestError) as unknown:
+        await world.session(payment_method_types=["card"])
+    assert (unknown.value.http_status, unknown.value.code) == (400, "parameter_unknown")
+    with pytest.raises(vendor.InvalidRequestError) as nested:
+        await world.session(subscription_data={"trial_days": 3})
+    assert nested.value.param == "subscription_data[trial_days]"
+    with pytest.raises(vendor.InvalidRequestError) as price:
+        await world.session(line_items=[{"price": "price_none", "quantity": 1}])
+    assert (price.value.http_status, price.value.param) == (400, "line_items[0][price]")
+    with pytest.raises(vendor.InvalidRequestError, match="cannot be expanded"):
+        await world.session(expand=["nothing"])
+
+
+async def test_lists_page_and_filter(world: World) -> None:
+    made = [(await world.v1.customers.create_async({"email": f"m{n}@test.test"})).id for n in range(5)]
+    first = await world.v1.customers.list_async({"limit": 2})
+    assert ([row.id for row in first.data], first.has_more) == ([made[4], made[3]], True)
+    assert [row.id async for row in first.auto_paging_iter()] == made[::-1]
+    assert [row.id for row in (await world.v1.customers.list_async({"email": "m1@test.test"})).data] == [made[1]]
+    back = await world.v1.customers.list_async({"limit": 2, "ending_before": made[1]})
+    assert [row.id for row in back.data] == [made[3], made[2]]
+    await world.v1.customers.update_async(made[0], {"metadata": {"member": "7"}})
+    hits = await world.v1.customers.search_async({"query": "metadata['member']:'7'"})
+    assert [row.id for row in hits.data] == [made[0]]
+
+
+async def test_canceled_subscriptions_are_listed_only_when_asked_for(world: World) -> None:
+    sub = await world.subscriber()
+    canceled = await world.v1.subscriptions.cancel_async(sub.id)
+    assert canceled.status == "canceled"
+    assert (await world.v1.subscriptions.list_async({"customer": sub.customer})).data == []
+    assert len((await world.v1.subscriptions.list_async({"status": "all"})).data) == 1
+
+
+# --- idempotency
+
+
+async def test_s23_same_key_gives_the_same_object_for_24_hours(world: World) -> None:
+    async def create(name: str) -> Any:
+        return await world.v1.products.create_async({"name": name}, {"idempotency_key": "row-1"})
+
+    first, again = await asyncio.gather(create("A"), create("A"))
+    assert first.id == again.id
+    with pytest.raises(vendor.IdempotencyError) as refused:
+        await create("B")
+    assert refused.value.http_status == 400
+    await world.sandbox.advance(DAY)
+    assert (await create("A")).id != first.id
+
+
+async def test_s23_stored_500_is_replayed_though_it_was_done(world: World) -> None:
+    options: Any = {"idempotency_key": "row-2"}
+    world.sandbox.fault("500", "POST", "/v1/products", after_store=True)
+    for _ in range(2):
+        with pytest.raises(vendor.APIError):
+            await world.v1.products.create_async({"name": "A"}, options)
+    assert sum(row.name == "A" for row in (await world.v1.products.list_async({})).data) == 1
+
+
+@pytest.mark.parametrize("kind", ["drop", "hang"])
+async def test_s23_answer_lost_after_storing_is_found_by_the_same_key(world: World, kind: str) -> None:
+    options: Any = {"idempotency_key": "row-3"}
+    world.sandbox.fault(kind, "POST", "/v1/products", after_store=True)
+    with pytest.raises(vendor.APIConnectionError):
+        await world.v1.products.create_async({"name": "A"}, options)
+    await world.sandbox.calm()
+    again = await world.v1.products.create_async({"name": "A"}, options)
+    assert [row.id for row in (await world.v1.products.list_async({})).data][0] == again.id
+    assert len(world.sandbox.account.all("product")) == 2
+
+
+async def test_s22_faults_strike_the_asked_requests_only(world: World) -> None:
+    world.sandbox.fault("429", "GET", "/v1/subscriptions.*", count=2)
+    for _ in range(2):
+        with pytest.raises(vendor.RateLimitError):
+            await world.v1.subscriptions.list_async({})
+    await world.v1.subscriptions.list_async({})
+    world.sandbox.fault("500", count=None)
+    for _ in range(3):
+        with pytest.raises(vendor.APIError):
+            await world.v1.prices.list_async({})
+    await world.sandbox.calm()
+    await world.v1.prices.list_async({})
+    assert [row["status"] for row in world.history.of("stripe_request", path="/v1/prices")] == [500, 500, 500, 200]
+
+
+# --- delivery
+
+
+async def test_s09_held_events_are_released_in_any_order_and_number(world: World) -> None:
+    world.sandbox.delivery.mode = "hold"
+    await world.subscriber()
+    assert world.inbox.events == []
+    await world.sandbox.delivery.release([COMPLETED, "customer.subscription.created", COMPLETED])
+    assert world.inbox.types() == [COMPLETED, "customer.subscription.created", COMPLETED]
+    world.sandbox.delivery.drop("invoice.paid")
+    await world.sandbox.delivery.release()
+    assert "invoice.paid" not in world.inbox.types()
+    event = next(event for event in world.sandbox.events if event["type"] == "invoice.paid")
+    await world.sandbox.delivery.resend(event["id"])
+    assert world.inbox.events[-1]["id"] == event["id"]
+
+
+async def test_s21_undelivered_events_are_listed_for_thirty_days(world: World) -> None:
+    world.sandbox.delivery.mode = "drop"
+    await world.subscriber()
+    lost: Any = {"delivery_success": False, "types": [COMPLETED], "limit": 100}
+    listed = await world.v1.events.list_async(lost)
+    assert [event.type for event in listed.data] == [COMPLETED]
+    await world.sandbox.delivery.resend(listed.data[0].id)
+    assert (await world.v1.events.list_async(lost)).data == []
+    await world.sandbox.advance(31 * DAY)
+    assert (await world.v1.events.list_async({"types": [COMPLETED]})).data == []
+
+
+async def test_refused_event_is_tried_again_then_given_up(world: World) -> None:
+    world.sandbox.delivery.retry_seconds = (0.01, 0.01)
+    world.inbox.answers = [500, 404]
+    await world.session()
+    await world.sandbox.advance(DAY + 1)
+    assert world.inbox.types() == ["checkout.session.expired"]
+    assert [row["status"] for row in world.history.of("stripe_event_sent")] == [500, 404, 200]
+    world.inbox.answers = [500] * 3
+    await world.v1.customers.create_async({"email": "a@test.test"})
+    await world.sandbox.delivery.settled()
+    assert world.sandbox.events[-1]["pending_webhooks"] == 1
+
+
+async def test_s06_duplicate_mode_sends_each_event_twice(world: World) -> None:
+    world.sandbox.delivery.mode = "duplicate"
+    await world.v1.customers.create_async({"email": "a@test.test"})
+    await world.sandbox.delivery.settled()
+    assert world.inbox.types() == ["customer.created"] * 2
+    assert world.inbox.events[0]["id"] == world.inbox.events[1]["id"]
+
+
+async def test_s14_endpoint_made_by_the_api_has_its_own_secret_and_version(world: World) -> None:
+    url, world.sandbox.webhook_url = world.sandbox.webhook_url or "", None
+    made = await world.v1.webhook_endpoints.create_async(
+        {"url": url, "enabled_events": ["customer.created"], "api_version": "2025-03-31.basil"}
+    )
+    world.inbox.secret = str(made.secret)
+    await world.subscriber()
+    assert world.inbox.types() == ["customer.created"]
+    assert world.inbox.events[0]["api_version"] == "2025-03-31.basil"
+    await world.v1.webhook_endpoints.update_async(made.id, {"disabled": True})
+    await world.subscriber()
+    assert len(world.inbox.events) == 1
+
+
+# --- our tables against the installed library and Stripe's own examples
+
+
+def _type(node: str) -> Any:
+    folder, _, name = node.rpartition(".")
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    module = importlib.import_module(f"stripe.params.{folder + '.' if folder else ''}{snake}_params")
+    return module, f"{name}Params"
+
+
+def _keys(module: Any, name: str) -> set[str]:
+    found = getattr(module, name)
+    return set(found.__required_keys__ | found.__optional_keys__) - set(RequestOptions.__annotations__)
+
+
+def _params_type(route: str) -> tuple[Any, str]:
+    method, path = route.split(" /v1/")
+    parts = path.split("/")
+    folder = parts.pop(0) if parts[0] in {"checkout", "billing_portal"} else ""
+    singular = "".join(word.capitalize() for word in parts[0].removesuffix("s").split("_"))
+    action = parts[-1] if parts[-1] not in {"{id}", parts[0]} else ""
+    if action:
+        verb = "ListLineItems" if action == "line_items" else action.capitalize()
+    elif "{id}" in parts:
+        verb = {"GET": "Retrieve", "POST": "Update", "DELETE": "Delete"}[method]
+        verb = "Cancel" if (singular, method) == ("Subscription", "DELETE") else verb
+    else:
+        verb = {"GET": "List", "POST": "Create"}[method]
+    found: tuple[Any, str] = _type(f"{folder}.{singular}{verb}" if folder else f"{singular}{verb}")
+    return found
+
+
+@pytest.mark.parametrize("route", stripe_params.TOP)
+def test_parameter_tables_agree_with_the_installed_library(route: str) -> None:
+    module, name = _params_type(route)
+    assert set(stripe_params.TOP[route].split()) == _keys(module, name)
+    for parameter, inner in stripe_params.NESTED.get(route, {}).items():
+        words = "".join(word.capitalize() for word in parameter.split("_"))
+        nested = {"LineItems": "LineItem", "Discounts": "Discount", "Items": "Item"}.get(words, words)
+        assert set(inner.split()) == _keys(module, f"{name}{nested}")
+
+
+CLASSES: dict[str, Any] = {
+    "product": vendor.Product,
+    "price": vendor.Price,
+    "customer": vendor.Customer,
+    "checkout.session": vendor.checkout.Session,
+    "subscription": vendor.Subscription,
+    "subscription_item": vendor.SubscriptionItem,
+    "invoice": vendor.Invoice,
+    "invoice_payment": vendor.InvoicePayment,
+    "line_item": vendor.InvoiceLineItem,
+    "item": vendor.LineItem,
+    "charge": vendor.Charge,
+    "payment_intent": vendor.PaymentIntent,
+    "payment_method": vendor.PaymentMethod,
+    "refund": vendor.Refund,
+    "dispute": vendor.Dispute,
+    "discount": vendor.Discount,
+    "coupon": vendor.Coupon,
+    "promotion_code": vendor.PromotionCode,
+    "webhook_endpoint": vendor.WebhookEndpoint,
+    "event": vendor.Event,
+    "billing_portal.session": vendor.billing_portal.Session,
+    "billing_portal.configuration": vendor.billing_portal.Configuration,
+}
+# Fields of the examples that the installed library, which is newer, no longer knows.
+GONE = {"invoice": {"subscription"}, "payment_intent": {"source"}}
+
+
+async def _every_kind(world: World) -> dict[str, dict[str, Any]]:
+    world.sandbox.add_promotion_code("HALF", percent_off=50.0)
+    await world.v1.webhook_endpoints.create_async({"url": "http://127.0.0.1:9/", "enabled_events": ["none"]})
+    session = await world.session(allow_promotion_codes=True)
+    await world.http.post(session.url, data={"code": "HALF", "card": "4242424242424242"}, allow_redirects=False)
+    sub = world.sandbox.account.all("subscription")[0]
+    world.sandbox.dispute(sub["id"])
+    world.sandbox.refund(sub["id"], 10)
+    await world.v1.billing_portal.sessions.create_async({"customer": sub["customer"]})
+    kinds = {kind: rows[0] for kind in CLASSES if (rows := world.sandbox.account.all(kind))}
+    kinds["subscription_item"] = sub["items"]["data"][0]
+    kinds["line_item"] = world.sandbox.account.all("invoice")[0]["lines"]["data"][0]
+    kinds["item"] = world.sandbox.account.hidden[session.id]["lines"][0]
+    return kinds
+
+
+async def test_objects_have_no_field_that_the_library_does_not_know(world: World) -> None:
+    kinds = await _every_kind(world)
+    assert set(kinds) == set(CLASSES)
+    for kind, shown in kinds.items():
+        assert set(shown) - set(CLASSES[kind].__annotations__) == set(), kind
+
+
+async def test_objects_carry_the_fields_of_stripes_examples(world: World) -> None:
+    if not FIXTURES.exists():
+        pytest.skip("Stripe's published examples are not on this machine (../shared/specs)")
+    examples = json.loads(FIXTURES.read_text())["resources"]
+    optional = {"charge": {"refunds"}, "item": {"taxes", "discounts"}}
+    for kind, shown in (await _every_kind(world)).items():
+        wanted = set(examples[kind]) & set(CLASSES[kind].__annotations__)
+        absent = wanted - set(shown) - GONE.get(kind, set()) - optional.get(kind, set())
+        assert absent <= {"subscription", "quantity_decimal", "managed_payments", "source"}, (kind, absent)

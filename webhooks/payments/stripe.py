@@ -1,0 +1,223 @@
+"""Stripe: the only file that imports its library.
+
+Access never follows from an event: an event only says where to look, and what Stripe answers then is what counts.
+Calls end after 10 seconds and are repeated once by the library, under our own idempotency keys where they make
+something.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+import stripe
+
+from core import catalogue, errors, settings
+from core.billing import checkouts
+from webhooks import payments
+from webhooks.payments import stripe_objects
+
+API_VERSION = stripe.api_version
+TOLERANCE = 300
+"""Seconds for which a signature is valid."""
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+_MISSED_AT_MOST = 500
+T = TypeVar("T")
+
+
+def open_provider(conf: settings.Settings, book: catalogue.Catalogue) -> "Stripe":
+    """Stripe as these settings name it."""
+    return Stripe(conf, book)
+
+
+def connect(conf: settings.Settings) -> stripe.StripeClient:
+    """A client that gives up in time (the library's own limit is 80 seconds)."""
+    # aiohttp: it serves the site already, and it takes no proxy from the environment for addresses of this machine.
+    http = stripe.AIOHTTPClient(timeout=_TIMEOUT)
+    return stripe.StripeClient(
+        conf.stripe_api_key.get_secret_value(),
+        base_addresses={"api": conf.stripe_api_url},
+        http_client=http,
+        max_network_retries=1,
+    )
+
+
+class Stripe:
+    """The provider "stripe"; see `payments.Provider`."""
+
+    name = "stripe"
+
+    def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
+        self.client = connect(conf)
+        self.origins = _origins(conf.stripe_api_url)
+        self._v1 = self.client.v1
+        self._secrets = conf.webhook_secrets
+        self._known = frozenset(book.by_price)
+
+    # --- what Stripe tells us
+
+    def verify(self, raw: bytes, headers: Mapping[str, str]) -> payments.Event:
+        header = headers.get("Stripe-Signature", "")
+        if not any(_signed(raw, header, secret) for secret in self._secrets):
+            # The library's error carries the whole body and header; nothing of it goes on.
+            raise errors.RefusedError("The signature is missing, wrong or too old.")
+        try:
+            event = orjson.loads(raw)
+            return payments.Event(_text(event["id"]), _text(event["type"])[:64], raw)
+        except (ValueError, KeyError, TypeError):
+            raise errors.RefusedError("The body is not an event.") from None
+
+    def subject(self, kind: str, body: bytes) -> payments.Subject:
+        return stripe_objects.subject(kind, body)
+
+    # --- what we ask Stripe
+
+    async def read(self, subject: payments.Subject, *, now: datetime) -> payments.Reading:
+        if subject.session:
+            return await self._read_session(subject.session, now)
+        found = subject.subscription or await self._billed(subject)
+        return payments.Reading(await self._read_subscription(found, None, now)) if found else payments.Reading()
+
+    async def _read_session(self, session_id: str, now: datetime) -> payments.Reading:
+        session = _plain(await _answered(self._v1.checkout.sessions.retrieve_async(session_id)))
+        if not session:
+            return payments.Reading()
+        state, found = stripe_objects.session_state(session), session.get("subscription")
+        snapshot = await self._read_subscription(found, session, now) if isinstance(found, str) else None
+        return payments.Reading(snapshot, session_id, state)
+
+    async def _read_subscription(self, found: str, session: Any, now: datetime) -> Any:
+        expanded = {"expand": ["latest_invoice.payments"]}
+        row = _plain(await _answered(self._v1.subscriptions.retrieve_async(found, expanded)))
+        if not row:
+            return None
+        hold = await self._hold(row)
+        return stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session)
+
+    async def _billed(self, subject: payments.Subject) -> str:
+        """The subscription behind an invoice or a payment; empty when it was for something else."""
+        invoice = subject.invoice
+        if subject.payment:
+            wanted: Any = {"payment": {"type": "payment_intent", "payment_intent": subject.payment}}
+            rows = _plain(await _answered(self._v1.invoice_payments.list_async(wanted)))
+            invoice = next((row["invoice"] for row in rows.get("data", [])), "")
+        if not invoice:
+            return ""
+        row = _plain(await _answered(self._v1.invoices.retrieve_async(invoice)))
+        return stripe_objects.invoice_subscription(row)
+
+    async def _hold(self, subscription: Mapping[str, Any]) -> str:
+        """Why a subscription that looks paid is not: its first payment is open, or the last one was taken back."""
+        if stripe_objects.first_payment_open(subscription):
+            return "pending"
+        for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
+            row = _plain(
+                await _answered(self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]}))
+            )
+            charge = row.get("latest_charge") or {}
+            if charge.get("refunded"):
+                return "refunded"
+            if charge.get("disputed") and await self._disputed(intent):
+                return "disputed"
+        return ""
+
+    async def _disputed(self, intent: str) -> bool:
+        rows = _plain(await _answered(self._v1.disputes.list_async({"payment_intent": intent})))
+        return stripe_objects.is_disputed(rows.get("data", []))
+
+    async def prices(self, price_ids: Sequence[str]) -> Sequence[payments.Price]:
+        rows = [await _answered(self._v1.prices.retrieve_async(price_id)) for price_id in price_ids]
+        return [price for row in rows if row is not None and (price := stripe_objects.price(_plain(row)))]
+
+    async def missed(self, since: datetime) -> Sequence[payments.Event]:
+        wanted: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
+        found: list[payments.Event] = []
+        page = await _answered(self._v1.events.list_async(wanted))
+        while page is not None:
+            rows = _plain(page)["data"]
+            found += [payments.Event(row["id"], row["type"][:64], orjson.dumps(row)) for row in rows]
+            if not page.has_more or len(found) >= _MISSED_AT_MOST:
+                break
+            page = await _answered(self._v1.events.list_async({**wanted, "starting_after": rows[-1]["id"]}))
+        return found[::-1]
+
+    # --- what we have Stripe make
+
+    async def checkout(self, order: payments.Order) -> payments.Page:
+        member, row = str(order.checkout.member_id), order.checkout
+        ours = {stripe_objects.MEMBER: member, stripe_objects.PLAN: order.plan.key}
+        wanted: dict[str, Any] = {
+            "mode": "subscription",
+            "line_items": [{"price": order.plan.price_id, "quantity": 1}],
+            "client_reference_id": member,
+            "metadata": ours,
+            "subscription_data": {"metadata": ours},
+            "allow_promotion_codes": True,
+            "success_url": order.success_url,
+            "cancel_url": order.cancel_url,
+            "expires_at": int(row.expires_at.timestamp()),
+        }
+        if order.customer_id:
+            wanted["customer"] = order.customer_id
+        making = self._v1.checkout.sessions.create_async(wanted, {"idempotency_key": checkouts.idempotency_key(row)})  # type: ignore[arg-type]
+        page = _plain(await _answered(making, making=True))
+        return payments.Page(page["id"], page["url"] or "", datetime.fromtimestamp(page["expires_at"], UTC))
+
+    async def portal(self, customer_id: str, return_url: str) -> str:
+        making = self._v1.billing_portal.sessions.create_async({"customer": customer_id, "return_url": return_url})
+        url: str = _plain(await _answered(making, making=True))["url"]
+        return url
+
+    async def close(self) -> None:
+        await self.client._requestor._get_http_client().close_async()
+
+
+def _signed(raw: bytes, header: str, secret: str) -> bool:
+    try:
+        return stripe.WebhookSignature.verify_header(raw, header, secret, tolerance=TOLERANCE)
+    except (stripe.SignatureVerificationError, ValueError):
+        return False
+
+
+async def _answered(call: Awaitable[T], *, making: bool = False) -> T | None:
+    """What Stripe answered; None when a thing that was asked for does not exist."""
+    try:
+        async with asyncio.timeout(30):
+            return await call
+    except stripe.IdempotencyError:
+        raise payments.ConflictError("Stripe has this checkout with other contents.") from None
+    except stripe.RateLimitError:
+        raise errors.UnreachableError("Stripe asks us to slow down.") from None
+    except stripe.InvalidRequestError as error:
+        if error.http_status == 404 and not making:
+            return None
+        raise errors.RefusedError(f"Stripe refuses this: {error.code or 'invalid request'}.") from None
+    except (stripe.AuthenticationError, stripe.PermissionError):
+        raise errors.RefusedError("Stripe does not accept our key; see STRIPE_API_KEY.") from None
+    except (stripe.APIConnectionError, aiohttp.ClientError, TimeoutError, OSError):
+        raise errors.UnreachableError("Stripe does not answer.") from None
+    except stripe.StripeError as error:
+        # A server error is remembered under the idempotency key for a day, so the same key would fail again and again.
+        kind = payments.ConflictError if making else errors.UnreachableError
+        raise kind(f"Stripe has a problem of its own (HTTP {error.http_status}).") from None
+
+
+def _plain(answer: Any) -> dict[str, Any]:
+    """The answer as plain dicts and lists."""
+    return {} if answer is None else answer.to_dict()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 100:
+        raise ValueError("an id or a type is missing")
+    return value
+
+
+def _origins(api_url: str) -> tuple[str, ...]:
+    host = urlsplit(api_url)
+    if host.hostname == "api.stripe.com":
+        return ("https://checkout.stripe.com", "https://billing.stripe.com")
+    return (f"{host.scheme}://{host.netloc}",)

@@ -1,0 +1,150 @@
+"""Stripe's objects, read: what an event is about, and what a subscription says. Pure, no network, no SDK.
+
+Objects come as plain dicts in the shape of any API version: since 2025-03-31 the period stands on the items, and an
+invoice names its subscription under `parent`. A field that is missing says nothing: neither "expired" nor "for ever".
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from core.billing import subscriptions
+from webhooks import payments
+
+Obj = Mapping[str, Any]
+MEMBER, PLAN = "signalstack_member", "signalstack_plan"
+# Of a dispute only these leave the money with us; an inquiry (warning_…) is a question, not a dispute.
+_HARMLESS = {"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"}
+
+
+def subject(kind: str, body: bytes) -> payments.Subject:
+    """What the event is about; nothing for an event of which no access follows."""
+    obj = _object(body)
+    match kind.split("."):
+        case ["customer", "subscription", _]:
+            return payments.Subject(subscription=_id(obj.get("id")))
+        case ["checkout", "session", _]:
+            return payments.Subject(session=_id(obj.get("id")))
+        case ["invoice", *_]:
+            return payments.Subject(subscription=invoice_subscription(obj))
+        case ["charge", *_] | ["refund", _]:
+            invoice = _id(obj.get("invoice"))
+            return payments.Subject(invoice=invoice, payment="" if invoice else _id(obj.get("payment_intent")))
+        case ["price" | "product", _]:
+            return payments.Subject(prices=True)
+    return payments.Subject()
+
+
+def _object(body: bytes) -> Obj:
+    data = orjson.loads(body).get("data")
+    obj = data.get("object") if isinstance(data, dict) else None
+    return obj if isinstance(obj, dict) else {}
+
+
+def invoice_subscription(invoice: Obj) -> str:
+    """The subscription that the invoice bills, in the old shape and the new; empty for other invoices."""
+    parent = invoice.get("parent") or {}
+    details = parent.get("subscription_details") or {}
+    return _id(invoice.get("subscription")) or _id(details.get("subscription"))
+
+
+def session_state(session: Obj) -> str:
+    """What became of a checkout, in the words of `core.billing.checkouts`."""
+    if session.get("status") == "expired":
+        return "expired"
+    if session.get("status") != "complete":
+        return "open"
+    return "paid" if session.get("payment_status") in {"paid", "no_payment_required"} else "pending"
+
+
+def payment_intents(invoice: Any) -> list[str]:
+    """The payments with which this invoice was paid."""
+    if not isinstance(invoice, Mapping) or invoice.get("status") != "paid":
+        return []
+    new = [(row.get("payment") or {}).get("payment_intent") for row in (invoice.get("payments") or {}).get("data", [])]
+    return [found for found in map(_id, [*new, invoice.get("payment_intent")]) if found]
+
+
+def first_payment_open(subscription: Obj) -> bool:
+    """Whether the money of the very first invoice has not arrived (bank debits take days and may be refused)."""
+    invoice = subscription.get("latest_invoice")
+    if not isinstance(invoice, Mapping) or invoice.get("billing_reason") != "subscription_create":
+        return False
+    return invoice.get("status") in {"draft", "open", "uncollectible", "void"}
+
+
+def is_disputed(disputes: Iterable[Obj]) -> bool:
+    """Whether any of these disputes is open or was lost; one in a state we do not know counts as open."""
+    return any(dispute.get("status") not in _HARMLESS for dispute in disputes)
+
+
+def snapshot(
+    subscription: Obj, *, known: Iterable[str], hold: str, read_at: datetime, session: Obj | None = None
+) -> subscriptions.Snapshot:
+    """The subscription as core understands it; `known` are the price ids that open something."""
+    item = _granting(subscription, frozenset(known))
+    price = item.get("price") or {}
+    metadata = subscription.get("metadata") or {}
+    session = session or {}
+    member = metadata.get(MEMBER) or (session.get("metadata") or {}).get(MEMBER) or session.get("client_reference_id")
+    return subscriptions.Snapshot(
+        provider="stripe",
+        external_id=_id(subscription),
+        customer_id=_id(subscription.get("customer")),
+        member_id=_number(member),
+        price_id=_id(price),
+        status=str(subscription.get("status") or "unknown")[:40],
+        period_start=_start(item) or _start(subscription),
+        period_end=_end(item) or _end(subscription),
+        cancel_at_period_end=bool(subscription.get("cancel_at_period_end")),
+        cancel_at=_moment(subscription.get("cancel_at")),
+        ended_at=_moment(subscription.get("ended_at")),
+        trial_end=_moment(subscription.get("trial_end")),
+        collection_paused=bool(subscription.get("pause_collection")),
+        hold=hold,
+        created_at=_moment(subscription.get("created")) or read_at,
+        read_at=read_at,
+        session_id=_id(session),
+        plan=str((price.get("metadata") or {}).get(PLAN) or ""),
+    )
+
+
+def _granting(subscription: Obj, known: frozenset[str]) -> Obj:
+    """The item that opens something and ends last; when none does, the one that ends last."""
+    items: list[Obj] = list((subscription.get("items") or {}).get("data") or [])
+    granting = [item for item in items if _id(item.get("price")) in known]
+    return max(granting or items, key=lambda item: item.get("current_period_end") or 0, default={})
+
+
+def price(obj: Obj) -> payments.Price | None:
+    """The price as core keeps it; None for a price that cannot be charged every period at one amount."""
+    cycle = obj.get("recurring") or {}
+    if not obj.get("active") or not isinstance(obj.get("unit_amount"), int) or not cycle.get("interval"):
+        return None
+    currency, interval = str(obj["currency"]), str(cycle["interval"])
+    return payments.Price(_id(obj), obj["unit_amount"], currency, interval, int(cycle.get("interval_count") or 1))
+
+
+def _start(obj: Obj) -> datetime | None:
+    return _moment(obj.get("current_period_start"))
+
+
+def _end(obj: Obj) -> datetime | None:
+    return _moment(obj.get("current_period_end"))
+
+
+def _moment(value: Any) -> datetime | None:
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
+
+
+def _id(value: Any) -> str:
+    """The id of an object that is given as such or by its id alone."""
+    found = value.get("id") if isinstance(value, Mapping) else value
+    return found if isinstance(found, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    text = str(value or "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None

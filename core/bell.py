@@ -22,7 +22,7 @@ class Bell:
 
     def __init__(self, redis: "Redis | None" = None) -> None:
         self._redis = redis
-        self._heard: dict[str, asyncio.Event] = {}
+        self._heard: dict[str, dict[str, asyncio.Event]] = {}  # by topic, then by waiter
         self._listener: asyncio.Task[None] | None = None
         self._ringing: set[asyncio.Task[None]] = set()
 
@@ -40,15 +40,18 @@ class Bell:
 
     def ring(self, topic: str) -> None:
         """Whoever waits for this topic wakes up; returns at once."""
-        self._event(topic).set()
+        self._wake(topic)
         if self._redis is not None:
             task = asyncio.create_task(self._publish(self._redis, topic))
             self._ringing.add(task)
             task.add_done_callback(self._ringing.discard)
 
-    async def wait(self, topic: str, timeout: float) -> bool:  # noqa: ASYNC109 - a bounded wait is the point
-        """Returns when the topic was rung since the last wait, or after `timeout` seconds; says whether it was rung."""
-        event = self._event(topic)
+    async def wait(self, topic: str, timeout: float, *, who: str = "") -> bool:  # noqa: ASYNC109 - a bounded wait
+        """Returns when the topic was rung since this waiter's last wait, or after `timeout` seconds; says which.
+
+        Two workers that wait for one topic are told apart by `who`; each hears every ring.
+        """
+        event = self._heard.setdefault(topic, {}).setdefault(who, asyncio.Event())
         try:
             async with asyncio.timeout(timeout):
                 await event.wait()
@@ -57,8 +60,9 @@ class Bell:
         event.clear()
         return True
 
-    def _event(self, topic: str) -> asyncio.Event:
-        return self._heard.setdefault(topic, asyncio.Event())
+    def _wake(self, topic: str) -> None:
+        for event in self._heard.setdefault(topic, {"": asyncio.Event()}).values():
+            event.set()
 
     async def _publish(self, redis: "Redis", topic: str) -> None:
         from redis.exceptions import RedisError  # noqa: PLC0415 - only processes with a Redis import its client
@@ -77,11 +81,11 @@ class Bell:
                     await channel.subscribe(_CHANNEL)
                     self._wake_all()  # what was rung while nobody listened
                     async for message in channel.listen():
-                        self._event(message["data"].decode()).set()
+                        self._wake(message["data"].decode())
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("bell_redis_away", error=type(error).__name__)
                 await asyncio.sleep(2)
 
     def _wake_all(self) -> None:
-        for event in self._heard.values():
-            event.set()
+        for topic in self._heard:
+            self._wake(topic)

@@ -82,8 +82,11 @@ class Settings(BaseSettings):
         return frozenset((platform.lower(), number) for platform, _, number in pairs)
 
 
-def load(env_file: Path | None = Path(".env")) -> tuple[Settings, catalogue.Catalogue]:
-    """The settings and the catalogue; raises one ConfigError that lists every fault of both."""
+def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple[Settings, catalogue.Catalogue]:
+    """The settings and the catalogue; raises one ConfigError that lists every fault of both.
+
+    `billing` False: what `signalstack stripe setup` is about to create may still be missing.
+    """
     faults: list[str] = []
     try:
         settings = Settings(_env_file=env_file)
@@ -100,7 +103,9 @@ def load(env_file: Path | None = Path(".env")) -> tuple[Settings, catalogue.Cata
         faults += book.faults()
     except errors.ConfigError as error:
         faults += error.faults
-    faults += _contradictions(settings, book)
+    faults += _contradictions(settings)
+    if billing:
+        faults += _unready_billing(settings, book)
     if faults:
         raise errors.ConfigError(*faults)
     settings = settings.model_copy(update={"secret_key": SecretStr(_secret(settings))})
@@ -115,19 +120,24 @@ def _sentence(fault: dict[str, Any]) -> str:
     return f"{name}: {message}{shown}."
 
 
-def _contradictions(settings: Settings, book: catalogue.Catalogue) -> list[str]:
+def _contradictions(settings: Settings) -> list[str]:
     found = []
     for platform, number in settings.admin_ids:
         if platform not in {"telegram", "discord"} or not number.isdigit():
             found.append("ADMINS: write telegram:ID or discord:ID with numeric ids, separated by commas.")
-    if settings.stripe and not settings.webhook_secrets:
-        found.append("STRIPE_WEBHOOK_SECRET is missing: without it nobody could tell Stripe's events from forged ones.")
-    if settings.stripe and not book.by_price:
-        found.append("STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml.")
     token = settings.telegram_bot_token.get_secret_value()
     if token and not (token.partition(":")[0].isdigit() and len(token.partition(":")[2]) >= 10):
         found.append("TELEGRAM_BOT_TOKEN does not look like a bot token (digits, a colon, letters); ask @BotFather.")
     return sorted(set(found))
+
+
+def _unready_billing(settings: Settings, book: catalogue.Catalogue) -> list[str]:
+    found = []
+    if settings.stripe and not settings.webhook_secrets:
+        found.append("STRIPE_WEBHOOK_SECRET is missing: without it nobody could tell Stripe's events from forged ones.")
+    if settings.stripe and not book.by_price:
+        found.append("STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml.")
+    return found
 
 
 def _catalogue(settings: Settings) -> catalogue.Catalogue:

@@ -16,6 +16,7 @@ __all__ = [
     "render",
     "signals",
     "split",
+    "text",
     "units",
 ]
 

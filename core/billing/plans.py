@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, models
@@ -71,10 +71,20 @@ async def keep(
     await session.execute(row.on_conflict_do_update(index_elements=["plan"], set_=values))
 
 
+async def forget(session: AsyncSession, plan_key: str) -> None:
+    """The plan has no price and cannot be bought until it is kept again."""
+    await db.execute(session, delete(models.PlanPrice).where(models.PlanPrice.plan == plan_key))
+
+
 def amount(price: models.PlanPrice) -> str:
     """The amount in the currency's main unit: "29.00 USD", "3,000 JPY"."""
-    digits = _DIGITS.get(price.currency.upper(), 2)
-    return f"{Decimal(price.amount).scaleb(-digits):,.{digits}f} {price.currency.upper()}"
+    return written(price.amount, price.currency)
+
+
+def written(smallest_units: int, currency: str) -> str:
+    """So many of the currency's smallest units in its main unit, with its name."""
+    digits = _DIGITS.get(currency.upper(), 2)
+    return f"{Decimal(smallest_units).scaleb(-digits):,.{digits}f} {currency.upper()}"
 
 
 def period(price: models.PlanPrice) -> str:

@@ -58,8 +58,11 @@ async def claim(
     lease: float,
     limit: int,
     entitled: ColumnElement[bool],
+    urgent: bool | None = None,
 ) -> list[Parcel]:
     """Up to `limit` due deliveries are ours for `lease` seconds, most urgent first.
+
+    `urgent` asks for answers to people only, or for everything but them.
 
     A row that must not be sent any more is ended in the same statement: too old, its opening never arrived, its chat
     is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds.
@@ -74,6 +77,8 @@ async def claim(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if urgent is not None:
+        due = due.where(Delivery.priority == 0 if urgent else Delivery.priority > 0)
     blocked = exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None))
     refused = [
         (Delivery.expires_at <= now, State.EXPIRED, "too old to be sent"),

@@ -56,6 +56,14 @@ async def tell(
     return added
 
 
+async def warn(
+    session: AsyncSession, platform: str, address: str, facts: dict[str, Any], *, key: str, now: datetime
+) -> bool:
+    """The operator at this address has the notice `alarm` once under its key; says whether it is new."""
+    payload = {"name": "alarm", **facts}
+    return await _add(session, _row("notice", NOTICE, (platform, address), payload, key=key, now=now))
+
+
 async def open_up(
     session: AsyncSession,
     signal_id: int,

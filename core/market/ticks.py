@@ -9,7 +9,11 @@ _EXACT = Context(prec=60)
 
 
 def exact(value: object) -> Decimal:
-    """The number as it is written, without trailing zeros; raises ValueError for what is no finite number."""
+    """The number as it is written, without trailing zeros.
+
+    Raises ValueError for what is no finite number, and for numbers with more than 20 digits before or 40 after the
+    point: nothing is traded at such a price.
+    """
     try:
         number = Decimal(str(value))
     except ArithmeticError:
@@ -17,7 +21,10 @@ def exact(value: object) -> Decimal:
     if not number.is_finite():
         raise ValueError(f"{value!r} is no finite number")
     plain = number.normalize(_EXACT)
-    return plain if plain.as_tuple().exponent <= 0 else plain.quantize(Decimal(1), context=_EXACT)  # type: ignore[operator]
+    exponent = int(plain.as_tuple().exponent)
+    if plain.adjusted() >= 20 or exponent < -40:
+        raise ValueError(f"{value!r} is no price")
+    return plain if exponent <= 0 else plain.quantize(Decimal(1), context=_EXACT)
 
 
 def nearest(price: float | Decimal, tick: Decimal) -> Decimal:

@@ -163,7 +163,8 @@ class Scan:
         async with self._stack.db.reading() as session:
             kept = await candles.recent(session, key, market.warmup + 2, until=due)
         whole = market.filled or (bool(kept) and kept[0].open_time <= start)
-        since = kept[-1].open_time + length if kept and whole else start
+        # The newest kept candle is asked for again: an exchange may have corrected it.
+        since = kept[-1].open_time if kept and whole else start
         if since <= due:
             async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
                 async with self._stack.db.transaction() as session:

@@ -17,7 +17,7 @@ from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_pages, stripe_server, stripe_shapes
 from tests.sandbox.history import History
-from tests.sandbox.stripe_account import CURRENT_VERSION, Account
+from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_events import Delivery
 from tests.sandbox.stripe_server import Fault
 from tests.sandbox.stripe_wire import Obj
@@ -55,7 +55,6 @@ class Stripe:
         }
         self.webhook_url: str | None = None
         self.secrets = [webhook_secret]
-        self.api_version = CURRENT_VERSION
         self.delivery = Delivery(self.account, self._targets)
         self.account.emitted = self.delivery.take
         self.api = stripe_server.Api(self.account, api_key)
@@ -87,6 +86,15 @@ class Stripe:
         """Every event ever told, oldest first."""
         return self.account.events
 
+    @property
+    def api_version(self) -> str:
+        """The account's default version: the shape of events, unless an endpoint was made with another."""
+        return self.account.api_version
+
+    @api_version.setter
+    def api_version(self, version: str) -> None:
+        self.account.api_version = version
+
     def now(self) -> int:
         return self.account.now()
 
@@ -108,9 +116,13 @@ class Stripe:
     # --- time
 
     async def advance(self, seconds: float) -> None:
-        """Stripe's clock stands `seconds` later; what fell due on the way happened in order, its events delivered."""
+        """Stripe's clock stands `seconds` later; what fell due on the way happened in order, its events delivered.
+
+        Every event was tried once before the next thing happened; retries of refused ones are over at the end.
+        """
         for _ in self.account.advancing(seconds):
-            await self.delivery.settled()
+            await self.delivery.tried()
+        await self.delivery.settled()
 
     # --- catalogue
 
@@ -165,9 +177,8 @@ class Stripe:
         """The member has paid all that was open, without waiting for a retry."""
         self.card_works(subscription_id)
         sub = self.subscription(subscription_id)
-        for invoice in self.account.all("invoice"):
-            owner = invoice["parent"]["subscription_details"]["subscription"]
-            if owner == subscription_id and invoice["status"] == "open":
+        for invoice in billing.invoices_of(self.account, subscription_id):
+            if invoice["status"] == "open":
                 lifecycle.collect(self.account, sub, invoice)
 
     def refund(self, ref: str, amount: int | None = None) -> Obj:

@@ -28,6 +28,7 @@ class Account:
         self.events: list[Obj] = []
         self.emitted: Callable[[Obj], object] = bool
         self.base_url = ""
+        self.api_version = CURRENT_VERSION
         self.request: Obj = {"id": None, "idempotency_key": None}
         self.due: dict[str, Callable[[Account, Obj], int | None]] = {}
         self.step: dict[str, Callable[[Account, Obj], None]] = {}
@@ -84,7 +85,7 @@ class Account:
         event: Obj = {
             "id": self.new_id("evt"),
             "object": "event",
-            "api_version": CURRENT_VERSION,
+            "api_version": self.api_version,
             "created": self.now(),
             "data": data,
             "livemode": False,

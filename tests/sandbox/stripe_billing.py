@@ -1,12 +1,16 @@
 """Invoices of the stand-in: made, discounted, finalized, paid or refused, retried."""
 
-from typing import Any
-
+from tests.sandbox import stripe_discounts as discounts
 from tests.sandbox import stripe_money
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj
 
 DAY = 86_400
+
+
+def invoices_of(acc: Account, sub_id: str) -> list[Obj]:
+    """All invoices of the subscription, oldest first."""
+    return [acc.get("invoice", one) for one in acc.secret(sub_id).get("invoices", [])]
 
 
 def period_end(sub: Obj) -> int:
@@ -26,14 +30,6 @@ def facts(acc: Account, sub: Obj) -> Obj:
     }
 
 
-def reduction(acc: Account, coupon_id: str, amount: int) -> int:
-    """How much of the amount (smallest unit of the currency) the coupon takes off."""
-    coupon = acc.get("coupon", coupon_id, "coupon")
-    if coupon["percent_off"] is not None:
-        return round(amount * float(coupon["percent_off"]) / 100)
-    return min(amount, int(coupon["amount_off"] or 0))
-
-
 def add_invoice(acc: Account, sub: Obj, reason: str, items: list[Obj]) -> Obj:
     """A draft invoice for these items stands in the account; the subscription names it as its latest."""
     invoice = stripe_money.invoice(acc, sub, acc.get("customer", sub["customer"]), reason, items)
@@ -41,6 +37,7 @@ def add_invoice(acc: Account, sub: Obj, reason: str, items: list[Obj]) -> Obj:
         _discount(acc, sub, invoice, discount_id)
     acc.secret(invoice["id"])["finalize_at"] = acc.now() + acc.draft_seconds
     acc.add(invoice)
+    acc.secret(sub["id"]).setdefault("invoices", []).append(invoice["id"])
     sub["latest_invoice"] = invoice["id"]
     acc.emit("invoice.created", invoice)
     return invoice
@@ -51,7 +48,7 @@ def _discount(acc: Account, sub: Obj, invoice: Obj, discount_id: str) -> None:
     if discount["end"] is not None and discount["end"] <= acc.now():
         sub["discounts"].remove(discount_id)
         return
-    off = reduction(acc, discount["source"]["coupon"], invoice["total"])
+    off = discounts.reduction(acc, discount["source"]["coupon"], invoice["total"])
     invoice["discounts"].append(discount_id)
     invoice["total_discount_amounts"].append({"amount": off, "discount": discount_id})
     for name in ("amount_due", "amount_remaining", "total", "total_excluding_tax"):
@@ -71,13 +68,15 @@ def finalize(acc: Account, invoice: Obj) -> None:
     buyer["next_invoice_sequence"] += 1
     if invoice["amount_due"] > 0:
         intent = acc.add(stripe_money.payment_intent(acc, invoice))
-        acc.add(stripe_money.invoice_payment(acc, invoice, intent))
+        payment = acc.add(stripe_money.invoice_payment(acc, invoice, intent))
+        acc.secret(invoice["id"])["payment"] = payment["id"]
+        acc.secret(intent["id"])["invoice"] = invoice["id"]
         acc.emit("payment_intent.created", intent)
 
 
 def payment_of(acc: Account, invoice_id: str) -> Obj | None:
     """The default payment of the invoice, if it has one."""
-    return next((row for row in acc.all("invoice_payment") if row["invoice"] == invoice_id), None)
+    return acc.tables.get("invoice_payment", {}).get(acc.secret(invoice_id).get("payment", ""))
 
 
 def intent_of(acc: Account, invoice: Obj) -> Obj:
@@ -134,26 +133,3 @@ def set_aside(acc: Account, invoice: Obj, status: str) -> None:
     with acc.changing(invoice, event):
         invoice.update(status=status, next_payment_attempt=None, auto_advance=False)
         invoice["status_transitions"][stamp] = acc.now()
-
-
-def check_code(acc: Account, session: Obj, typed: str) -> Obj:
-    """The promotion code that this text names and that may be used now, or ApiError 400 promotion_code_invalid."""
-    code = next((c for c in acc.all("promotion_code") if c["code"].lower() == typed.strip().lower()), None)
-    if code is None or not _usable(acc, code, session):
-        raise ApiError(400, "This code is invalid.", code="promotion_code_invalid", param="promotion_code")
-    floor = code["restrictions"]["minimum_amount"]
-    if floor and session["amount_subtotal"] < floor:
-        raise ApiError(400, "This order is too small for the code.", code="promotion_code_invalid")
-    return code
-
-
-def _usable(acc: Account, code: Obj, session: Obj) -> bool:
-    coupon = acc.get("coupon", code["promotion"]["coupon"])
-    theirs = code["customer"] in (None, session["customer"])
-    return code["active"] and coupon["valid"] and theirs and _left(acc, code) and _left(acc, coupon)
-
-
-def _left(acc: Account, row: Obj) -> bool:
-    until: Any = row.get("expires_at") or row.get("redeem_by")
-    limit = row["max_redemptions"]
-    return (until is None or until > acc.now()) and (limit is None or row["times_redeemed"] < limit)

@@ -3,15 +3,17 @@
 from typing import Any
 
 from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_discounts as discounts
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_money, stripe_shapes
+from tests.sandbox import stripe_periods as periods
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, missing, need, truth, whole
 
 DAY = billing.DAY
 DECLINED = {"declined", "4000000000000002", "4000000000009995"}
 FAILS_LATER = {"fails_later", "4000000000000341"}
-_COPIED = ("cancel_url", "client_reference_id", "customer_email", "consent_collection", "locale", "submit_type")
+_COPIED = ("cancel_url", "client_reference_id", "customer_email", "locale", "submit_type")
 
 
 def open_session(acc: Account, params: Obj) -> Obj:
@@ -33,17 +35,24 @@ def open_session(acc: Account, params: Obj) -> Obj:
         allow_promotion_codes=truth(params, "allow_promotion_codes") or None,
         **{name: params.get(name) or None for name in _COPIED},
     )
-    session["custom_text"].update(params.get("custom_text") or {})
-    merge_metadata(session, params)
+    _set_texts(session, params)
     data = params.get("subscription_data") or {}
     acc.hidden[session["id"]] = {"lines": lines, "data": data, "member": params.get("client_reference_id")}
     acc.add(session)
     if (data.get("trial_period_days") or data.get("trial_end")) and _trial_end(acc, data):
         session["amount_subtotal"] = session["amount_total"] = 0
     for wanted in params.get("discounts") or []:
-        _preset_discount(acc, session, wanted)
+        discounts.preset(acc, session, wanted)
     acc.history.add("stripe_session_created", session=session["id"], member=session["client_reference_id"])
     return session
+
+
+def _set_texts(session: Obj, params: Obj) -> None:
+    session["custom_text"].update(params.get("custom_text") or {})
+    if params.get("consent_collection"):
+        consents = stripe_shapes.blank("payment_method_reuse_agreement promotions terms_of_service")
+        session["consent_collection"] = consents | params["consent_collection"]
+    merge_metadata(session, params)
 
 
 def _check_mode(params: Obj) -> None:
@@ -86,45 +95,6 @@ def _trial_end(acc: Account, data: Obj) -> int | None:
     if days is not None and days < 1:
         raise ApiError(400, "The minimum number of trial period days is 1.", param="subscription_data")
     return acc.now() + days * DAY if days else whole(data, "trial_end")
-
-
-# --- discounts
-
-
-def _preset_discount(acc: Account, session: Obj, wanted: Obj) -> None:
-    if wanted.get("promotion_code"):
-        code = acc.get("promotion_code", wanted["promotion_code"], "discounts", 400)
-        apply_code(acc, session, code["code"])
-    elif wanted.get("coupon"):
-        coupon = acc.get("coupon", wanted["coupon"], "discounts", 400)
-        _take_off(acc, session, coupon["id"], None)
-
-
-def apply_code(acc: Account, session: Obj, typed: str) -> None:
-    """The typed promotion code reduces the session's total, in the place of any earlier one, or ApiError 400."""
-    code = billing.check_code(acc, session, typed)
-    _take_off(acc, session, code["promotion"]["coupon"], code["id"])
-
-
-def _take_off(acc: Account, session: Obj, coupon: str, code: str | None) -> None:
-    off = billing.reduction(acc, coupon, session["amount_subtotal"])
-    session["amount_total"] = session["amount_subtotal"] - off
-    session["total_details"]["amount_discount"] = off
-    session["discounts"] = [{"coupon": None if code else coupon, "promotion_code": code}]
-
-
-def _discounts(acc: Account, session: Obj, sub: Obj) -> None:
-    for applied in session["discounts"]:
-        code = acc.get("promotion_code", applied["promotion_code"]) if applied["promotion_code"] else None
-        coupon = acc.get("coupon", code["promotion"]["coupon"] if code else applied["coupon"])
-        for row in (coupon, code):
-            if row:
-                row["times_redeemed"] += 1
-        months = coupon["duration_in_months"]
-        until = lifecycle.later(acc.now(), "month", int(months)) if months else None
-        fields: Obj = {"customer": sub["customer"], "subscription": sub["id"], "end": until}
-        fields |= {"checkout_session": session["id"], "promotion_code": applied["promotion_code"]}
-        sub["discounts"].append(acc.add(stripe_money.discount(acc, coupon["id"], **fields))["id"])
 
 
 # --- paying
@@ -189,9 +159,10 @@ def _subscribe(acc: Account, session: Obj, buyer: Obj, card: str) -> tuple[Obj, 
     )
     merge_metadata(sub, data)
     _items(acc, sub, hidden["lines"], trial_end)
-    _discounts(acc, session, sub)
+    discounts.grant(acc, session, sub)
     acc.hidden[sub["id"]] = {
         "member": hidden["member"],
+        "session": session["id"],
         "failing": 10**9 if card in FAILS_LATER else 0,
         "trial_notice_at": max(now, trial_end - 3 * DAY) if trial_end else None,
     }
@@ -209,7 +180,7 @@ def _items(acc: Account, sub: Obj, lines: list[Obj], trial_end: int | None) -> N
     for line in lines:
         cycle = line["price"]["recurring"]
         if cycle:
-            end = trial_end or lifecycle.next_end(now, cycle, now)
+            end = trial_end or periods.next_end(now, cycle, now)
             item = stripe_shapes.item(acc, sub["id"], line["price"], line["quantity"], now, end)
             sub["items"]["data"].append(item)
 
@@ -243,7 +214,7 @@ def _complete(acc: Account, session: Obj, sub: Obj, invoice: Obj, *, slow: bool)
 
 def _told_paid(acc: Account, session: Obj, sub: Obj, invoice: Obj) -> None:
     told = billing.facts(acc, sub)
-    acc.history.add("stripe_paid", session=session["id"], **told, amount=invoice["amount_paid"])
+    acc.history.add("stripe_paid", session=session["id"], **told, amount=invoice["amount_paid"], invoice=invoice["id"])
 
 
 # --- what falls due
@@ -280,6 +251,7 @@ def settle_debit(acc: Account, session: Obj, *, paid: bool) -> None:
     if paid:
         _debit_paid(acc, session, sub, invoice)
         return
+    acc.secret(sub["id"])["failing"] = 10**9
     billing.settle_failed(acc, invoice)
     told: dict[str, Any] = billing.facts(acc, sub)
     acc.history.add("stripe_payment_failed", **told, invoice=invoice["id"], attempt=1, status="past_due")

@@ -25,11 +25,18 @@ def charge_of(acc: Account, ref: str) -> Obj:
 
 
 def _last_paid(acc: Account, sub_id: str) -> str:
-    for invoice in acc.all("invoice"):
-        owner = invoice["parent"]["subscription_details"]["subscription"]
-        if owner == sub_id and invoice["amount_paid"] > 0:
+    for invoice in reversed(billing.invoices_of(acc, sub_id)):
+        if invoice["amount_paid"] > 0:
             return str(invoice["id"])
     raise missing("paid invoice", sub_id)
+
+
+def owner(acc: Account, charge: Obj) -> Obj:
+    """Whose money it was: subscription, customer and member, as the history names them."""
+    invoice = acc.find(acc.secret(charge["payment_intent"]).get("invoice", ""))
+    sub = invoice and invoice["parent"]["subscription_details"]["subscription"]
+    member = acc.secret(sub).get("member") if sub else None
+    return {"charge": charge["id"], "subscription": sub, "customer": charge["customer"], "member": member}
 
 
 def refund(acc: Account, ref: str, amount: int | None = None, reason: str | None = None) -> Obj:
@@ -46,7 +53,7 @@ def refund(acc: Account, ref: str, amount: int | None = None, reason: str | None
     with acc.changing(charge, "charge.refunded"):
         charge["amount_refunded"] += given["amount"]
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    acc.history.add("stripe_refunded", charge=charge["id"], amount=given["amount"], full=charge["refunded"])
+    acc.history.add("stripe_refunded", **owner(acc, charge), amount=given["amount"], full=charge["refunded"])
     return given
 
 
@@ -73,7 +80,7 @@ def _open(acc: Account, charge: Obj, *, inquiry: bool) -> Obj:
     acc.emit("charge.dispute.created", opened)
     if not inquiry:
         acc.emit("charge.dispute.funds_withdrawn", opened)
-    acc.history.add("stripe_disputed", charge=charge["id"], dispute=opened["id"], status=opened["status"])
+    acc.history.add("stripe_disputed", **owner(acc, charge), dispute=opened["id"], status=opened["status"])
     return opened
 
 
@@ -82,7 +89,7 @@ def _escalate(acc: Account, charge: Obj, current: Obj) -> None:
         current.update(status="needs_response", is_charge_refundable=False)
         current["payment_method_details"]["card"]["case_type"] = "chargeback"
     acc.emit("charge.dispute.funds_withdrawn", current)
-    acc.history.add("stripe_disputed", charge=charge["id"], dispute=current["id"], status=current["status"])
+    acc.history.add("stripe_disputed", **owner(acc, charge), dispute=current["id"], status=current["status"])
 
 
 def _close(acc: Account, current: Obj, outcome: str) -> None:
@@ -92,4 +99,5 @@ def _close(acc: Account, current: Obj, outcome: str) -> None:
         current["status"] = outcome
     if outcome == "won":
         acc.emit("charge.dispute.funds_reinstated", current)
-    acc.history.add("stripe_dispute_closed", charge=current["charge"], dispute=current["id"], status=outcome)
+    told = owner(acc, acc.get("charge", current["charge"]))
+    acc.history.add("stripe_dispute_closed", **told, dispute=current["id"], status=outcome)

@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import aiohttp
@@ -52,8 +52,8 @@ def _old_item(item: Obj, acc: Account) -> None:
 
 def _old_invoice(invoice: Obj, acc: Account) -> None:
     details = (invoice.pop("parent", None) or {}).get("subscription_details") or {}
-    payments = acc.all("invoice_payment")
-    paying = next((row["payment"]["payment_intent"] for row in payments if row["invoice"] == invoice["id"]), None)
+    payment = acc.find(acc.secret(invoice["id"]).get("payment", ""))
+    paying = payment["payment"]["payment_intent"] if payment else None
     intent = acc.find(paying) if paying else None
     invoice.update(subscription=details.get("subscription"), subscription_details={"metadata": details.get("metadata")})
     invoice.update(payment_intent=paying, charge=intent["latest_charge"] if intent else None, tax=None)
@@ -61,10 +61,7 @@ def _old_invoice(invoice: Obj, acc: Account) -> None:
 
 
 def _old_charge(charge: Obj, acc: Account) -> None:
-    paid_for = (
-        row for row in acc.all("invoice_payment") if row["payment"]["payment_intent"] == charge["payment_intent"]
-    )
-    charge["invoice"] = next((row["invoice"] for row in paid_for), None)
+    charge["invoice"] = acc.secret(charge["payment_intent"]).get("invoice")
 
 
 _OLD: dict[str, Callable[[Obj, Account], None]] = {
@@ -94,6 +91,7 @@ class Delivery:
         self._targets = targets
         self._queue: deque[tuple[Obj, Obj, int]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining: set[asyncio.Task[None]] = set()
         self._workers = 0
         self._http: aiohttp.ClientSession | None = None
 
@@ -120,12 +118,20 @@ class Delivery:
             asyncio.get_running_loop()
             while self._workers < min(self.concurrency, len(self._queue)):
                 self._workers += 1
-                self._start(self._drain())
+                self._draining.add(self._start(self._drain()))
 
-    def _start(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._draining.discard)
+        return task
+
+    async def tried(self) -> None:
+        """Every queued event was sent once; some may be waiting for a retry."""
+        self.wake()
+        while self._draining:
+            await asyncio.wait(set(self._draining))
 
     async def settled(self) -> None:
         """Nothing is queued, in flight or waiting for a retry; held events stay held."""

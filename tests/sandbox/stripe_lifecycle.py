@@ -1,11 +1,10 @@
 """The life of a subscription in the stand-in: trial, renewal, refused payments, pause, cancellation, end."""
 
-import calendar
 import math
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_periods as periods
 from tests.sandbox import stripe_shapes
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import Obj
@@ -13,25 +12,6 @@ from tests.sandbox.stripe_wire import Obj
 DAY = billing.DAY
 OVER = {"canceled", "incomplete_expired"}
 UPDATED = "customer.subscription.updated"
-
-
-def later(anchor: int, interval: str, count: int) -> int:
-    """The epoch second `count` intervals after the anchor; months keep the anchor's day, or take the last one."""
-    start = datetime.fromtimestamp(anchor, UTC)
-    if interval in {"day", "week"}:
-        return int((start + timedelta(days=count * (7 if interval == "week" else 1))).timestamp())
-    months = start.month - 1 + count * (12 if interval == "year" else 1)
-    year, month = start.year + months // 12, months % 12 + 1
-    day = min(start.day, calendar.monthrange(year, month)[1])
-    return int(start.replace(year=year, month=month, day=day).timestamp())
-
-
-def next_end(anchor: int, recurring: Obj, start: int) -> int:
-    """The first period boundary after `start` on the grid that the anchor lays."""
-    count, step = int(recurring["interval_count"]), 1
-    while (end := later(anchor, recurring["interval"], count * step)) <= start:
-        step += 1
-    return end
 
 
 # --- what falls due
@@ -95,7 +75,7 @@ def _renew(acc: Account, sub: Obj) -> None:
             start = item["current_period_end"]
             item["current_period_start"] = start
             anchor = acc.secret(item["id"]).get("anchor") or sub["billing_cycle_anchor"]
-            item["current_period_end"] = next_end(anchor, item["price"]["recurring"], start)
+            item["current_period_end"] = periods.next_end(anchor, item["price"]["recurring"], start)
         billing.add_invoice(acc, sub, "subscription_cycle", due)
 
 
@@ -115,8 +95,11 @@ def collect(acc: Account, sub: Obj, invoice: Obj) -> bool:
     with acc.changing(sub, UPDATED):
         if sub["status"] in {"past_due", "unpaid", "incomplete"}:
             sub["status"] = "active"
-    told = billing.facts(acc, sub)
-    acc.history.add("stripe_renewed", **told, invoice=invoice["id"], amount=invoice["amount_paid"])
+    told = {**billing.facts(acc, sub), "amount": invoice["amount_paid"], "invoice": invoice["id"]}
+    if invoice["billing_reason"] == "subscription_create":
+        acc.history.add("stripe_paid", **told, session=hidden.get("session"))
+    else:
+        acc.history.add("stripe_renewed", **told)
     return True
 
 
@@ -166,9 +149,8 @@ def end(acc: Account, sub: Obj, reason: str, details: Obj | None = None) -> None
         sub.update(status="canceled", ended_at=acc.now(), canceled_at=sub["canceled_at"] or acc.now())
         sub["cancellation_details"].update(details or {}, reason=reason)
         sub["pause_collection"] = None
-    for invoice in acc.all("invoice"):
-        if (invoice["parent"]["subscription_details"] or {}).get("subscription") == sub["id"]:
-            invoice["next_payment_attempt"] = None
+    for invoice in billing.invoices_of(acc, sub["id"]):
+        invoice["next_payment_attempt"] = None
     history_end(acc, sub)
 
 
@@ -194,7 +176,7 @@ def restart_period(acc: Account, sub: Obj) -> None:
     sub["billing_cycle_anchor"] = acc.now()
     for item in sub["items"]["data"]:
         item["current_period_start"] = acc.now()
-        item["current_period_end"] = next_end(acc.now(), item["price"]["recurring"], acc.now())
+        item["current_period_end"] = periods.next_end(acc.now(), item["price"]["recurring"], acc.now())
 
 
 def set_fields(acc: Account, sub: Obj, **fields: Any) -> None:

@@ -102,6 +102,8 @@ def _line(acc: Account, invoice_id: str, sub: Obj, item: Obj) -> Obj:
         "pretax_credit_amounts": [],
         "pricing": _pricing(price),
         "quantity": item["quantity"],
+        "quantity_decimal": str(item["quantity"]),
+        "subscription": sub["id"],
         "subtotal": amount,
         "taxes": [],
     }
@@ -112,13 +114,18 @@ def _pricing(price: Obj) -> Obj:
     return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
+_INTENT = (
+    "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason customer_account"
+    " excluded_payment_method_types last_payment_error latest_charge managed_payments next_action on_behalf_of"
+    " payment_method payment_method_configuration_details processing receipt_email review setup_future_usage shipping"
+    " source statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+)
+
+
 def payment_intent(acc: Account, bill: Obj) -> Obj:
     intent_id = acc.new_id("pi")
     return blank(
-        "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason"
-        " customer_account excluded_payment_method_types last_payment_error latest_charge next_action on_behalf_of"
-        " payment_method payment_method_configuration_details processing receipt_email review setup_future_usage"
-        " shipping source statement_descriptor statement_descriptor_suffix transfer_data transfer_group",
+        _INTENT,
         id=intent_id,
         object="payment_intent",
         amount=bill["amount_due"],

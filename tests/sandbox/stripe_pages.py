@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_checkout as checkout
+from tests.sandbox import stripe_discounts as discounts
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj
@@ -72,7 +73,7 @@ def gone(text: str, status: int = 404) -> web.Response:
 # --- paying
 
 
-def pay_page(acc: Account, session: Obj, problem: str = "", typed: str = "") -> web.Response:
+def pay_page(acc: Account, session: Obj, problem: str = "", form: dict[str, str] | None = None) -> web.Response:
     """The page that sells: what, how much, how often, and what may have gone wrong."""
     lines = acc.secret(session["id"])["lines"]
     what = "".join(f"<h1>{html.escape(line['description'])}</h1>" for line in lines)
@@ -85,7 +86,7 @@ def pay_page(acc: Account, session: Obj, problem: str = "", typed: str = "") -> 
     leave = f'<p><a id=back href="{html.escape(back)}">Back</a></p>' if back else ""
     body = (
         f"<section>{what}<p class=price id=total>{total}</p><p class=soft>{often}{_trial(acc, session)}</p>{saved}"
-        f"</section><section>{wrong}<form method=post>{_fields(acc, session, typed)}"
+        f"</section><section>{wrong}<form method=post>{_fields(acc, session, form or {})}"
         "<button class=go name=card value=4242424242424242>Pay</button>"
         "<button name=card value=4000000000000002>Pay with a card that is declined</button></form></section>" + leave
     )
@@ -99,19 +100,20 @@ def _trial(acc: Account, session: Obj) -> str:
     return f", {html.escape(str(days))} days free, then {then}" if days else ""
 
 
-def _fields(acc: Account, session: Obj, typed: str) -> str:
+def _fields(acc: Account, session: Obj, form: dict[str, str]) -> str:
     known = acc.get("customer", session["customer"])["email"] if session["customer"] else session["customer_email"]
-    email = html.escape(known or "")
+    email, code = html.escape(form.get("email") or known or ""), html.escape(form.get("code", ""))
     parts = [f'<label for=email>E-mail</label><input type=email id=email name=email value="{email}">']
     if session["allow_promotion_codes"]:
         parts.append(
-            f'<label for=code>Promo code</label><input type=text id=code name=code value="{html.escape(typed)}">'
+            f'<label for=code>Promo code</label><input type=text id=code name=code value="{code}">'
             "<button name=apply value=1 formnovalidate>Apply code</button>"
         )
     if (session["consent_collection"] or {}).get("terms_of_service") == "required":
         text = (session["custom_text"].get("terms_of_service_acceptance") or {}).get("message")
         said = html.escape(text or "I agree to the terms of service")
-        parts.append(f"<label class=tick><input type=checkbox name=terms value=1 required> {said}</label>")
+        ticked = " checked" if form.get("terms") else ""
+        parts.append(f"<label class=tick><input type=checkbox name=terms value=1 required{ticked}> {said}</label>")
     text = (session["custom_text"].get("submit") or {}).get("message")
     parts.append(f"<p class=soft>{html.escape(text)}</p>" if text else "")
     return "".join(parts)
@@ -158,16 +160,16 @@ def _pay(acc: Account, session: Obj, form: dict[str, str]) -> web.Response:
     typed = form.get("code", "").strip()
     try:
         if typed and session["allow_promotion_codes"]:
-            checkout.apply_code(acc, session, typed)
+            discounts.apply_code(acc, session, typed)
         if "apply" in form:
-            return pay_page(acc, session, "" if typed else "Type a code first.", typed)
+            return pay_page(acc, session, "" if typed else "Type a code first.", form)
         if (session["consent_collection"] or {}).get("terms_of_service") == "required" and not form.get("terms"):
-            return pay_page(acc, session, "Please agree to the terms first.", typed)
+            return pay_page(acc, session, "Please agree to the terms first.", form)
         sub = checkout.pay(acc, session["id"], form.get("card", "4242424242424242"), form.get("email") or None)
     except ApiError as error:
-        return pay_page(acc, session, str(error), typed) if session["status"] == "open" else gone(str(error), 410)
+        return pay_page(acc, session, str(error), form) if session["status"] == "open" else gone(str(error), 410)
     if sub is None:
-        return pay_page(acc, session, "Your card was declined. Nothing was charged; try another card.", typed)
+        return pay_page(acc, session, "Your card was declined. Nothing was charged; try another card.", form)
     raise web.HTTPSeeOther(paid_url(session))
 
 

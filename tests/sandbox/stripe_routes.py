@@ -7,8 +7,8 @@ from typing import Any
 from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
+from tests.sandbox import stripe_events, stripe_params, stripe_wire
 from tests.sandbox import stripe_lifecycle as lifecycle
-from tests.sandbox import stripe_params, stripe_wire
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
 
@@ -27,13 +27,17 @@ def route(name: str) -> Callable[[Action], Action]:
     return keep
 
 
+_PATTERNS = {
+    name: re.compile(name.replace("{id}", r"([A-Za-z0-9_\-]+)")) for name in stripe_params.TOP if "{id}" in name
+}
+
+
 def match(method: str, path: str) -> tuple[str, str]:
     """The route's name and the id in the path, or ApiError 404."""
     if f"{method} {path}" in stripe_params.TOP:
         return f"{method} {path}", ""
-    for name in stripe_params.TOP:
-        pattern = re.escape(name).replace(r"\{id\}", r"([A-Za-z0-9_\-]+)").replace(r"\ ", " ")
-        if hit := re.fullmatch(pattern, f"{method} {path}"):
+    for name, pattern in _PATTERNS.items():
+        if hit := pattern.fullmatch(f"{method} {path}"):
             return name, hit.group(1)
     raise ApiError(404, f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs")
 
@@ -121,14 +125,22 @@ def read(acc: Account, name: str, params: Obj, object_id: str) -> Obj:
     """The answer of a GET route: one object, a list, or a search result."""
     path = name.removeprefix("GET /v1/")
     if path.endswith("/{id}"):
-        return acc.get(KINDS[path.removesuffix("/{id}")], object_id)
+        return _shown(acc, acc.get(KINDS[path.removesuffix("/{id}")], object_id))
     if path.endswith("/search"):
         kind = KINDS[path.removesuffix("/search")]
         return stripe_wire.found(acc.all(kind), params, f"/v1/{path}")
     if path.endswith("/line_items"):
         lines = acc.secret(acc.get("checkout.session", object_id)["id"])["lines"]
         return stripe_wire.page(lines, params, f"/v1/checkout/sessions/{object_id}/line_items")
-    return stripe_wire.page(rows(acc, KINDS[path], params), params, f"/v1/{path}")
+    listed = stripe_wire.page(rows(acc, KINDS[path], params), params, f"/v1/{path}")
+    return {**listed, "data": [_shown(acc, row) for row in listed["data"]]}
+
+
+def _shown(acc: Account, row: Obj) -> Obj:
+    """An event keeps the shape of the version it was made in, whatever the request's version is."""
+    if row["object"] != "event":
+        return row
+    return {**row, "data": stripe_events.in_version(row["data"], row["api_version"], acc)}
 
 
 def answer(acc: Account, method: str, path: str, flat: list[tuple[str, str]]) -> Obj:

@@ -105,37 +105,45 @@ _SESSION = (
 )
 
 
+_OPEN = {
+    "mode": "subscription",
+    "payment_method_collection": "always",
+    "payment_status": "unpaid",
+    "status": "open",
+    "ui_mode": "hosted_page",
+}
+
+
 def session(acc: Account, *, success_url: str, amount: int, currency: str, expires_at: int, **fields: Any) -> Obj:
     session_id = acc.new_id("cs_test", 58)
-    return blank(
-        _SESSION,
-        id=session_id,
-        object="checkout.session",
-        adaptive_pricing={"enabled": False},
-        amount_subtotal=amount,
-        amount_total=amount,
-        automatic_tax=blank("liability provider status", enabled=False),
-        created=acc.now(),
-        currency=currency,
-        custom_fields=[],
-        custom_text=blank("after_submit shipping_address submit terms_of_service_acceptance"),
-        discounts=[],
-        expires_at=expires_at,
-        livemode=False,
-        metadata={},
-        mode="subscription",
-        payment_method_collection="always",
-        payment_method_options={"card": {"request_three_d_secure": "automatic"}},
-        payment_method_types=["card"],
-        payment_status="unpaid",
-        phone_number_collection={"enabled": False},
-        shipping_options=[],
-        status="open",
-        success_url=success_url,
-        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        ui_mode="hosted_page",
-        url=f"{acc.base_url}/pay/{session_id}",
-    ) | {key: value for key, value in fields.items() if value is not None}
+    return (
+        blank(
+            _SESSION,
+            **_OPEN,
+            id=session_id,
+            object="checkout.session",
+            adaptive_pricing={"enabled": False},
+            amount_subtotal=amount,
+            amount_total=amount,
+            automatic_tax=blank("liability provider status", enabled=False),
+            created=acc.now(),
+            currency=currency,
+            custom_text=blank("after_submit shipping_address submit terms_of_service_acceptance"),
+            discounts=[],
+            expires_at=expires_at,
+            livemode=False,
+            managed_payments={"enabled": False},
+            metadata={},
+            payment_method_options={},
+            payment_method_types=["card"],
+            phone_number_collection={"enabled": False},
+            success_url=success_url,
+            total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+            url=f"{acc.base_url}/pay/{session_id}",
+        )
+        | {"custom_fields": [], "shipping_options": []}
+        | {k: v for k, v in fields.items() if v is not None}
+    )
 
 
 def session_line(acc: Account, price_obj: Obj, quantity: int, description: str, metadata: Obj) -> Obj:

@@ -84,7 +84,7 @@ def truth(params: Obj, name: str, default: bool = False) -> bool:
         return default
     if raw not in ("true", "false"):
         raise ApiError(400, f"Invalid boolean: {raw}", param=name)
-    return raw == "true"
+    return bool(raw == "true")
 
 
 def merge_metadata(target: Obj, params: Obj) -> None:

@@ -12,6 +12,7 @@ import pytest
 import stripe as vendor
 from aiohttp import web
 
+from tests.sandbox import stripe_periods
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
 from tests.sandbox.stripe import Stripe
@@ -48,7 +49,7 @@ class Inbox:
 class World:
     def __init__(self, sandbox: Stripe, inbox: Inbox, client: vendor.StripeClient, http: aiohttp.ClientSession) -> None:
         self.sandbox, self.inbox, self.client, self.http = sandbox, inbox, client, http
-        self.v1 = client.v1
+        self.v1: Any = client.v1
         self.history = sandbox.account.history
         self.price = sandbox.add_price(2900, "eur", "month", name="Signals <Pro>")
 
@@ -72,7 +73,7 @@ class World:
         return await self.v1.subscriptions.retrieve_async(sub["id"])
 
     async def status(self, sub_id: str) -> str:
-        return (await self.v1.subscriptions.retrieve_async(sub_id)).status
+        return str((await self.v1.subscriptions.retrieve_async(sub_id)).status)
 
 
 @asynccontextmanager
@@ -90,7 +91,7 @@ async def opened() -> AsyncIterator[World]:
         try:
             yield World(sandbox, inbox, client, http)
         finally:
-            await library.close_async()
+            await library.close_async()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
@@ -99,7 +100,8 @@ async def world() -> AsyncIterator[World]:
         yield one
 
 
-async def test_whole_story_from_price_to_canceled_with_the_real_library(world: World) -> None:
+async def bought(world: World) -> Any:
+    """A member has paid on the hosted page with plain HTTP; gives the session."""
     v1 = world.v1
     product = await v1.products.create_async({"name": "Signals", "metadata": {"plan": "pro"}})
     price = await v1.prices.create_async(
@@ -112,7 +114,11 @@ async def test_whole_story_from_price_to_canceled_with_the_real_library(world: W
     assert "49.00 EUR" in page
     answer = await world.http.post(session.url, data={"card": "4242424242424242"}, allow_redirects=False)
     assert answer.headers["Location"] == f"http://shop.test/thanks?session={session.id}"
-    paid = await v1.checkout.sessions.retrieve_async(session.id, {"expand": ["subscription.latest_invoice"]})
+    return await v1.checkout.sessions.retrieve_async(session.id, {"expand": ["subscription.latest_invoice"]})
+
+
+async def test_whole_story_from_price_to_canceled_with_the_real_library(world: World) -> None:
+    v1, paid = world.v1, await bought(world)
     assert (paid.status, paid.payment_status, paid.subscription.latest_invoice.status) == ("complete", "paid", "paid")
     sub = await v1.subscriptions.retrieve_async(paid.subscription.id, {"expand": ["items.data.price.product"]})
     assert (sub.status, sub.metadata["member"]) == ("active", "member-7")
@@ -211,11 +217,9 @@ async def test_card_that_works_again_is_charged_at_the_next_retry(world: World) 
     assert [data["previous_attributes"].get("status") for data in updated][-2:] == ["active", "past_due"]
 
 
-async def test_months_end_on_the_anchor_day_or_the_last_one() -> None:
-    from tests.sandbox import stripe_lifecycle
-
+def test_months_end_on_the_anchor_day_or_the_last_one() -> None:
     anchor = 1_769_817_600  # 31 January 2026
-    ends = [stripe_lifecycle.later(anchor, "month", count) for count in (1, 2, 3)]
+    ends = [stripe_periods.later(anchor, "month", count) for count in (1, 2, 3)]
     assert [time.strftime("%m-%d", time.gmtime(end)) for end in ends] == ["02-28", "03-31", "04-30"]
 
 
@@ -260,6 +264,8 @@ async def test_s14_s15_old_versions_carry_the_old_shape(world: World) -> None:
     assert told["api_version"] == "2025-02-24.acacia"
     assert told["data"]["object"]["current_period_end"] == sub["items"].data[0].current_period_end
     assert "current_period_end" not in told["data"]["object"]["items"]["data"][0]
+    kept = await world.v1.events.retrieve_async(told["id"])
+    assert kept.data.object["current_period_end"] == told["data"]["object"]["current_period_end"]
     invoice = world.inbox.last("invoice.paid")["data"]["object"]
     assert invoice["subscription"] == sub.id
     assert "parent" not in invoice

@@ -1,6 +1,6 @@
 """Payment providers, one file each: the door between what a provider says and what `core.billing` understands.
 
-A module of this package is a provider when the settings have a switch of its name (`settings.stripe`) and the module has
+A module of this package is a provider when the settings have a switch of its name (`settings.stripe`); it then has
 `open_provider(settings, catalogue)`. Nothing of a provider that is switched off is imported.
 """
 

@@ -6,7 +6,8 @@ something.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -33,10 +34,23 @@ def open_provider(conf: settings.Settings, book: catalogue.Catalogue) -> "Stripe
     return Stripe(conf, book)
 
 
-def connect(conf: settings.Settings) -> stripe.StripeClient:
-    """A client that gives up in time (the library's own limit is 80 seconds)."""
+@asynccontextmanager
+async def connected(conf: settings.Settings) -> AsyncIterator[stripe.StripeClient]:
+    """A client of its own until the block ends, for work outside the site."""
+    http = _http()
+    try:
+        yield _client(conf, http)
+    finally:
+        await _close(http)
+
+
+def _http() -> stripe.HTTPClient:
     # aiohttp: it serves the site already, and it takes no proxy from the environment for addresses of this machine.
-    http = stripe.AIOHTTPClient(timeout=_TIMEOUT)
+    # The library's own limit is 80 seconds.
+    return stripe.AIOHTTPClient(timeout=_TIMEOUT)
+
+
+def _client(conf: settings.Settings, http: stripe.HTTPClient) -> stripe.StripeClient:
     return stripe.StripeClient(
         conf.stripe_api_key.get_secret_value(),
         base_addresses={"api": conf.stripe_api_url},
@@ -45,15 +59,21 @@ def connect(conf: settings.Settings) -> stripe.StripeClient:
     )
 
 
+async def _close(http: stripe.HTTPClient) -> None:
+    await http.close_async()  # type: ignore[no-untyped-call]
+    await asyncio.sleep(0)  # aiohttp closes its sockets on the next turn of the loop
+
+
 class Stripe:
     """The provider "stripe"; see `payments.Provider`."""
 
     name = "stripe"
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
-        self.client = connect(conf)
         self.origins = _origins(conf.stripe_api_url)
-        self._v1 = self.client.v1
+        self._http = _http()
+        self._v1 = _client(conf, self._http).v1
+        self._portal: str | None = None
         self._secrets = conf.webhook_secrets
         self._known = frozenset(book.by_price)
 
@@ -82,7 +102,7 @@ class Stripe:
         return payments.Reading(await self._read_subscription(found, None, now)) if found else payments.Reading()
 
     async def _read_session(self, session_id: str, now: datetime) -> payments.Reading:
-        session = _plain(await _answered(self._v1.checkout.sessions.retrieve_async(session_id)))
+        session = plain(await answered(self._v1.checkout.sessions.retrieve_async(session_id)))
         if not session:
             return payments.Reading()
         state, found = stripe_objects.session_state(session), session.get("subscription")
@@ -90,8 +110,8 @@ class Stripe:
         return payments.Reading(snapshot, session_id, state)
 
     async def _read_subscription(self, found: str, session: Any, now: datetime) -> Any:
-        expanded = {"expand": ["latest_invoice.payments"]}
-        row = _plain(await _answered(self._v1.subscriptions.retrieve_async(found, expanded)))
+        expanded: Any = {"expand": ["latest_invoice.payments"]}
+        row = plain(await answered(self._v1.subscriptions.retrieve_async(found, expanded)))
         if not row:
             return None
         hold = await self._hold(row)
@@ -102,11 +122,11 @@ class Stripe:
         invoice = subject.invoice
         if subject.payment:
             wanted: Any = {"payment": {"type": "payment_intent", "payment_intent": subject.payment}}
-            rows = _plain(await _answered(self._v1.invoice_payments.list_async(wanted)))
+            rows = plain(await answered(self._v1.invoice_payments.list_async(wanted)))
             invoice = next((row["invoice"] for row in rows.get("data", [])), "")
         if not invoice:
             return ""
-        row = _plain(await _answered(self._v1.invoices.retrieve_async(invoice)))
+        row = plain(await answered(self._v1.invoices.retrieve_async(invoice)))
         return stripe_objects.invoice_subscription(row)
 
     async def _hold(self, subscription: Mapping[str, Any]) -> str:
@@ -114,9 +134,7 @@ class Stripe:
         if stripe_objects.first_payment_open(subscription):
             return "pending"
         for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
-            row = _plain(
-                await _answered(self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]}))
-            )
+            row = plain(await answered(self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]})))
             charge = row.get("latest_charge") or {}
             if charge.get("refunded"):
                 return "refunded"
@@ -125,23 +143,23 @@ class Stripe:
         return ""
 
     async def _disputed(self, intent: str) -> bool:
-        rows = _plain(await _answered(self._v1.disputes.list_async({"payment_intent": intent})))
+        rows = plain(await answered(self._v1.disputes.list_async({"payment_intent": intent})))
         return stripe_objects.is_disputed(rows.get("data", []))
 
     async def prices(self, price_ids: Sequence[str]) -> Sequence[payments.Price]:
-        rows = [await _answered(self._v1.prices.retrieve_async(price_id)) for price_id in price_ids]
-        return [price for row in rows if row is not None and (price := stripe_objects.price(_plain(row)))]
+        rows = [await answered(self._v1.prices.retrieve_async(price_id)) for price_id in price_ids]
+        return [price for row in rows if row is not None and (price := stripe_objects.price(plain(row)))]
 
     async def missed(self, since: datetime) -> Sequence[payments.Event]:
         wanted: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
         found: list[payments.Event] = []
-        page = await _answered(self._v1.events.list_async(wanted))
+        page = await answered(self._v1.events.list_async(wanted))
         while page is not None:
-            rows = _plain(page)["data"]
+            rows = plain(page)["data"]
             found += [payments.Event(row["id"], row["type"][:64], orjson.dumps(row)) for row in rows]
             if not page.has_more or len(found) >= _MISSED_AT_MOST:
                 break
-            page = await _answered(self._v1.events.list_async({**wanted, "starting_after": rows[-1]["id"]}))
+            page = await answered(self._v1.events.list_async(wanted | {"starting_after": rows[-1]["id"]}))
         return found[::-1]
 
     # --- what we have Stripe make
@@ -163,31 +181,45 @@ class Stripe:
         if order.customer_id:
             wanted["customer"] = order.customer_id
         making = self._v1.checkout.sessions.create_async(wanted, {"idempotency_key": checkouts.idempotency_key(row)})  # type: ignore[arg-type]
-        page = _plain(await _answered(making, making=True))
+        page = plain(await answered(making, making=True))
         return payments.Page(page["id"], page["url"] or "", datetime.fromtimestamp(page["expires_at"], UTC))
 
     async def portal(self, customer_id: str, return_url: str) -> str:
-        making = self._v1.billing_portal.sessions.create_async({"customer": customer_id, "return_url": return_url})
-        url: str = _plain(await _answered(making, making=True))["url"]
+        wanted: Any = {"customer": customer_id, "return_url": return_url}
+        if self._portal is None:
+            self._portal = await self._portal_configuration()
+        if self._portal:
+            wanted["configuration"] = self._portal
+        making = self._v1.billing_portal.sessions.create_async(wanted)
+        url: str = plain(await answered(making, making=True))["url"]
         return url
 
+    async def _portal_configuration(self) -> str:
+        """Ours, made by `signalstack stripe setup`; empty for the account's default one."""
+        rows = plain(await answered(self._v1.billing_portal.configurations.list_async({"active": True, "limit": 100})))
+        ours = (row["id"] for row in rows.get("data", []) if stripe_objects.is_our_portal(row))
+        return next(ours, "")
+
     async def close(self) -> None:
-        await self.client._requestor._get_http_client().close_async()
+        await _close(self._http)
 
 
 def _signed(raw: bytes, header: str, secret: str) -> bool:
     try:
-        return stripe.WebhookSignature.verify_header(raw, header, secret, tolerance=TOLERANCE)
+        stripe.WebhookSignature.verify_header(raw, header, secret, tolerance=TOLERANCE)
     except (stripe.SignatureVerificationError, ValueError):
         return False
+    return True
 
 
-async def _answered(call: Awaitable[T], *, making: bool = False) -> T | None:
+async def answered(call: Awaitable[T], *, making: bool = False) -> T | None:
     """What Stripe answered; None when a thing that was asked for does not exist."""
     try:
         async with asyncio.timeout(30):
             return await call
-    except stripe.IdempotencyError:
+    except stripe.IdempotencyError as error:
+        if error.http_status == 409:
+            raise errors.UnreachableError("Stripe is making this already.") from None
         raise payments.ConflictError("Stripe has this checkout with other contents.") from None
     except stripe.RateLimitError:
         raise errors.UnreachableError("Stripe asks us to slow down.") from None
@@ -205,7 +237,7 @@ async def _answered(call: Awaitable[T], *, making: bool = False) -> T | None:
         raise kind(f"Stripe has a problem of its own (HTTP {error.http_status}).") from None
 
 
-def _plain(answer: Any) -> dict[str, Any]:
+def plain(answer: Any) -> dict[str, Any]:
     """The answer as plain dicts and lists."""
     return {} if answer is None else answer.to_dict()
 

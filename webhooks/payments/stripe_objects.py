@@ -14,7 +14,7 @@ from core.billing import subscriptions
 from webhooks import payments
 
 Obj = Mapping[str, Any]
-MEMBER, PLAN = "signalstack_member", "signalstack_plan"
+MEMBER, PLAN, PORTAL = "signalstack_member", "signalstack_plan", "signalstack_portal"
 # Of a dispute only these leave the money with us; an inquiry (warning_…) is a question, not a dispute.
 _HARMLESS = {"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"}
 
@@ -29,7 +29,7 @@ def subject(kind: str, body: bytes) -> payments.Subject:
             return payments.Subject(session=_id(obj.get("id")))
         case ["invoice", *_]:
             return payments.Subject(subscription=invoice_subscription(obj))
-        case ["charge", *_] | ["refund", _]:
+        case ["charge", "refunded" | "refund" | "dispute", *_] | ["refund", _]:
             invoice = _id(obj.get("invoice"))
             return payments.Subject(invoice=invoice, payment="" if invoice else _id(obj.get("payment_intent")))
         case ["price" | "product", _]:
@@ -125,6 +125,11 @@ def price(obj: Obj) -> payments.Price | None:
         return None
     currency, interval = str(obj["currency"]), str(cycle["interval"])
     return payments.Price(_id(obj), obj["unit_amount"], currency, interval, int(cycle.get("interval_count") or 1))
+
+
+def is_our_portal(configuration: Obj) -> bool:
+    """Whether `signalstack stripe setup` made this configuration of the billing portal."""
+    return (configuration.get("metadata") or {}).get(PORTAL) == "yes"
 
 
 def _start(obj: Obj) -> datetime | None:

@@ -1,0 +1,220 @@
+"""The delivery worker: from a claimed row to a settled one.
+
+Each message takes its place in the in-flight window, then waits for the pacer, is marked `sending`, is sent, and
+gives its place back when its end is in the database; so a process that dies leaves at most a window of ambiguity.
+Answers to people have places of their own and never queue behind a fan-out.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot import batch, messages, pictures, platforms
+from core import access, db, health, members, models, stack, work
+from core.delivery import claims, outcomes, pacing
+from core.models import State
+
+_URGENT_PLACES = 2
+_PACING_PATIENCE = 5.0
+_SEND_DEADLINE = 15.0
+_IDLE = 1.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    parcel: claims.Parcel
+    outcome: outcomes.Outcome
+    step: outcomes.Step
+
+
+class Courier:
+    """Delivers one platform's outbox; the `urgent` one carries answers to people, the other everything else."""
+
+    def __init__(
+        self,
+        held: stack.Stack,
+        platform: platforms.Platform,
+        pacer: pacing.Pacer,
+        shown: pictures.Pictures,
+        *,
+        urgent: bool,
+    ) -> None:
+        self._stack, self._platform, self._pacer, self._pictures = held, platform, pacer, shown
+        self._urgent = urgent
+        window = held.settings.delivery_window
+        self._places = _URGENT_PLACES if urgent else max(1, window - _URGENT_PLACES)
+        self._window = asyncio.Semaphore(self._places)
+        self._running: set[asyncio.Task[None]] = set()
+        self._begin = batch.Batch(self._mark_sending)
+        self._settle = batch.Batch(self._write_endings)
+        self._lease = held.settings.lease_seconds
+        self._deadline = min(_SEND_DEADLINE, 0.7 * self._lease)
+        self.pulse = work.Pulse(held, f"{platform.name}.{'answers' if urgent else 'delivery'}", limit=90)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Due messages are delivered until `stop` is set; then those in flight are finished, the others released."""
+        await work.repeat(self.pulse.part, self._step, stop)
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._deadline + 2)
+
+    async def _step(self) -> None:
+        await self.pulse.beat()
+        if len(self._running) >= 2 * self._places:
+            await asyncio.wait(self._running, timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+            return
+        parcels = await self._claim(3 * self._places - len(self._running))
+        signals = await self._signals(parcels)
+        for parcel in parcels:
+            task = asyncio.create_task(self._deliver(parcel, signals.get(parcel.signal_id or 0)))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        if not parcels:
+            await self._stack.bell.wait(f"outbox:{self._platform.name}", timeout=_IDLE, who=self.pulse.part)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The row keeps its claim; when the lease is over it is free again, or ambiguous.
+            known = db.is_unavailable(error)
+            log.warning("delivery_interrupted", error=type(error).__name__, exc_info=None if known else error)
+
+    async def _claim(self, limit: int) -> list[claims.Parcel]:
+        now = self._stack.clock()
+        entitled = access.entitled(self._stack.catalogue, now=now)
+        async with self._stack.db.transaction() as session:
+            return await claims.claim(
+                session,
+                self._platform.name,
+                now=now,
+                lease=self._lease,
+                limit=limit,
+                entitled=entitled,
+                urgent=self._urgent,
+            )
+
+    async def _signals(self, parcels: Sequence[claims.Parcel]) -> dict[int, models.Signal]:
+        ids = {parcel.signal_id for parcel in parcels if parcel.signal_id is not None}
+        if not ids:
+            return {}
+        async with self._stack.db.reading() as session:
+            rows = await session.scalars(select(models.Signal).where(models.Signal.id.in_(ids)))
+            return {signal.id: signal for signal in rows}
+
+    async def _deliver(self, parcel: claims.Parcel, signal: models.Signal | None) -> None:
+        async with self._window, AsyncExitStack() as uploading:
+            try:
+                ready, key = await self._prepare(parcel, signal, uploading)
+            except Exception as error:  # a message that cannot be made must not come back for ever
+                log.exception("delivery_not_rendered", delivery=parcel.id)
+                ready, key = None, ""
+                refused = outcomes.Refused(f"it cannot be rendered ({type(error).__name__})")
+            if not await self._paced(parcel) or not await self._begin(parcel):
+                return
+            outcome = refused if ready is None else await self._send(ready)
+            if isinstance(outcome, outcomes.Sent) and outcome.file_id and key:
+                await self._pictures.keep(key, outcome.file_id)
+            await uploading.aclose()
+            await self._finish(parcel, outcome)
+
+    async def _prepare(
+        self, parcel: claims.Parcel, signal: models.Signal | None, uploading: AsyncExitStack
+    ) -> tuple[platforms.Parcel, str]:
+        message = messages.render(parcel, signal, self._stack.catalogue)
+        picture = pictures.Picture("")
+        if message.picture and signal is not None and not parcel.plain:
+            picture = await uploading.enter_async_context(self._pictures.of(signal))
+        ready = platforms.Parcel(
+            address=parcel.address,
+            message=message,
+            reply_to=parcel.reply_to,
+            protect=signal is not None,
+            picture=picture.data,
+            file_id=picture.file_id,
+            plain=parcel.plain,
+        )
+        return ready, picture.key
+
+    async def _paced(self, parcel: claims.Parcel) -> bool:
+        """Whether the message may leave now; when its turn does not come soon, the row is free again."""
+        try:
+            async with asyncio.timeout(_PACING_PATIENCE):
+                group = self._platform.group(parcel.address)
+                await self._pacer.acquire(parcel.address, group=group, urgent=self._urgent)
+        except TimeoutError:
+            async with self._stack.db.transaction() as session:
+                await claims.release(session, [parcel], not_before=self._stack.clock() + timedelta(seconds=2))
+            return False
+        return True
+
+    async def _mark_sending(self, parcels: Sequence[claims.Parcel]) -> list[bool]:
+        async with self._stack.db.transaction() as session:
+            mine = await claims.begin(session, parcels, now=self._stack.clock(), lease=self._lease)
+        return [parcel.id in mine for parcel in parcels]
+
+    async def _send(self, ready: platforms.Parcel) -> outcomes.Outcome:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._platform.send(ready)
+        except TimeoutError:
+            return outcomes.Ambiguous(f"no answer within {self._deadline:g} seconds")
+
+    async def _finish(self, parcel: claims.Parcel, outcome: outcomes.Outcome) -> None:
+        attempt = outcomes.Attempt(parcel.kind, parcel.attempts, parcel.ambiguities, parcel.plain)
+        step = outcomes.next_step(outcome, attempt, now=self._stack.clock())
+        if isinstance(outcome, outcomes.NotSent) and outcome.pause and outcome.after is not None:
+            await self._pacer.pause(outcome.after, parcel.address if outcome.pause == "chat" else None)
+        if isinstance(outcome, outcomes.Fatal):
+            await self._pacer.pause(60.0)
+        level = "debug" if step.state is State.SENT else "warning"
+        getattr(log, level)("delivery_settled", delivery=parcel.id, state=step.state.value, reason=step.reason)
+        await self._written(_Ending(parcel, outcome, step))
+        if step.state in claims.ARRIVED and parcel.event == "opened":
+            self._stack.bell.ring(f"outbox:{self._platform.name}")  # its update may be waiting
+
+    async def _written(self, ending: _Ending) -> None:
+        """The ending is in the database; while that is away, we try again for as long as the row is ours."""
+        until = asyncio.get_running_loop().time() + self._lease
+        while True:
+            try:
+                await self._settle(ending)
+            except db.UNAVAILABLE:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _write_endings(self, endings: Sequence[_Ending]) -> list[None]:
+        now = self._stack.clock()
+        settled = [
+            claims.Settlement(
+                one.parcel, one.step, one.outcome.message_id if isinstance(one.outcome, outcomes.Sent) else None
+            )
+            for one in endings
+        ]
+        async with self._stack.db.transaction() as session:
+            await claims.settle(session, settled, now=now)
+            for one in endings:
+                await self._aftermath(session, one)
+        return [None] * len(endings)
+
+    async def _aftermath(self, session: AsyncSession, one: _Ending) -> None:
+        """What an ending means beyond its own row: a chat that is gone or moved, a message that nobody can send."""
+        now, name, address = self._stack.clock(), self._platform.name, one.parcel.address
+        match one.outcome:
+            case outcomes.Blocked():
+                await members.block(session, name, address, now=now)
+            case outcomes.Moved(new):
+                await members.move(session, name, address, new)
+            case outcomes.Fatal(reason):
+                await health.alarm(session, f"{name}:token", f"{name} does not know our bot: {reason}", now=now)
+            case _ if one.step.state is State.DEAD:
+                text = f"A message ({one.parcel.kind} {one.parcel.id}) could not be delivered: {one.step.reason}"
+                await health.alarm(session, f"{name}:dead", text, now=now)

@@ -1,0 +1,59 @@
+"""Messages in Telegram's HTML, and their buttons."""
+
+import re
+from typing import Any
+
+from bot import messages
+from bot.messages import Button, Message, Span
+
+TEXT, CAPTION, DATA = 4096, 1024, 64
+_TAGS = {"b": "b", "i": "i", "code": "code"}
+_PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def escaped(text: str) -> str:
+    """The text as Telegram's HTML, also inside of a quoted attribute."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def html(message: Message) -> str:
+    """The whole message in Telegram's HTML."""
+    return "\n".join("".join(_span(span) for span in line) for line in message.lines)
+
+
+def _span(span: Span) -> str:
+    text = escaped(span.shown)
+    tag = _TAGS.get(span.style)
+    if tag and text:
+        text = f"<{tag}>{text}</{tag}>"
+    return f'<a href="{escaped(span.url)}">{text}</a>' if span.url and text else text
+
+
+def bare(message: Message, username: str) -> str:
+    """The words alone, with the addresses of buttons in words too."""
+    links = [f"{button.text}: {_address(button, username)}" for row in message.buttons for button in row]
+    return "\n".join([message.plain, *(link for link in links if not link.endswith(": "))])
+
+
+def _address(button: Button, username: str) -> str:
+    if button.start:
+        payload = button.start if _PAYLOAD.fullmatch(button.start) else "hello"
+        return f"https://t.me/{username}?start={payload}"
+    return button.url
+
+
+def keyboard(message: Message, username: str) -> dict[str, Any] | None:
+    """The buttons as an inline keyboard; what Telegram would not take is left out."""
+    rows = [[made for button in row if (made := _button(button, username))] for row in message.buttons]
+    kept = [row for row in rows if row]
+    return {"inline_keyboard": kept} if kept else None
+
+
+def _button(button: Button, username: str) -> dict[str, str] | None:
+    text = messages.text.clean(button.text).strip()
+    if not text:
+        return None
+    if button.data:
+        return {"text": text, "callback_data": button.data} if len(button.data.encode()) <= DATA else None
+    address = _address(button, username)
+    return {"text": text, "url": address} if address else None

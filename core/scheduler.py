@@ -1,0 +1,126 @@
+"""Role "scheduler": when things happen, never what. One process at a time leads; the others stand by.
+
+APScheduler only rings bells, in UTC. What is due follows from the database, so a missed or a doubled ring changes
+nothing, and stopping means waiting for our own loops.
+"""
+
+import asyncio
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from core import access, health, inbox, leases, stack, work
+from core.delivery import claims, outbox
+from core.market import exchange
+from core.signals import scan
+
+_SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
+_SWEEP_SECONDS = 5.0
+_BODIES_KEPT = timedelta(days=30)
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """The scheduler's loops over one stack."""
+
+    def __init__(self, held: stack.Stack) -> None:
+        self._stack = held
+        self._ttl = max(15.0, 4 * held.settings.scan_seconds)
+        self._epoch: int | None = None
+        self._clock = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        self._pulse = work.Pulse(held, "scheduler.scan", limit=90)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Candles are scanned and ends are noticed until `stop` is set; then the running pass is finished first."""
+        held, ring = self._stack, self._stack.bell.ring
+        self._clock.add_job(ring, "interval", args=[_SCAN], seconds=held.settings.scan_seconds)
+        self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=_SWEEP_SECONDS)
+        self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
+        self._clock.start()
+        try:
+            async with (
+                exchange.Exchanges(api_url=held.settings.exchange_api_url) as exchanges,
+                asyncio.TaskGroup() as jobs,
+            ):
+                scans = scan.Scan(held, exchanges)
+                jobs.create_task(work.repeat("scan", lambda: self._scan(scans), stop))
+                jobs.create_task(work.repeat("sweep", self._sweep, stop))
+                jobs.create_task(work.repeat("tidy", self._tidy, stop))
+                jobs.create_task(work.watch([self._pulse], stop))
+                jobs.create_task(self._wake_all(stop))
+        finally:
+            self._clock.shutdown(wait=False)
+            await self._resign()
+
+    async def _wake_all(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        for topic in (_SCAN, _SWEEP, _TIDY):
+            self._stack.bell.ring(topic)
+
+    async def _lead(self) -> bool:
+        """Whether this process may work now; a lease that was lost is asked for again."""
+        async with self._stack.db.transaction() as session:
+            self._epoch = await leases.acquire(
+                session, scan.LEASE, self._stack.holder, ttl=self._ttl, now=self._stack.clock()
+            )
+        return self._epoch is not None
+
+    async def _resign(self) -> None:
+        if self._epoch is not None:
+            async with self._stack.db.transaction() as session:
+                await leases.release(session, scan.LEASE, self._epoch, now=self._stack.clock())
+
+    async def _scan(self, scans: scan.Scan) -> None:
+        await self._stack.bell.wait(_SCAN, timeout=self._stack.settings.scan_seconds * 2)
+        if not await self._lead():
+            await self._pulse.beat("standing by")
+            return
+        await scans.run(self._epoch)
+        await self._pulse.beat()
+        # Between two ticks a candle may close; one more ring stands at that moment.
+        if scans.next_close < self._stack.settings.scan_seconds:
+            moment = self._stack.clock() + timedelta(seconds=max(0.05, scans.next_close))
+            self._clock.add_job(
+                self._stack.bell.ring, "date", args=[_SCAN], run_date=moment, id="close", replace_existing=True
+            )
+
+    async def _sweep(self) -> None:
+        """Access that ended by the clock has been told, and what dead workers held is free again."""
+        await self._stack.bell.wait(_SWEEP, timeout=_SWEEP_SECONDS * 2)
+        now = self._stack.clock()
+        async with self._stack.db.transaction() as session:
+            returned, unsure = await claims.recover(session, now=now)
+        if returned or unsure:
+            log.warning("outbox_recovered", returned=returned, ambiguous=unsure)
+        async with self._stack.db.reading() as session:
+            ended = await access.lapsed(session, now=now)
+        for member_id in ended:
+            async with self._stack.db.transaction() as session:
+                await access.reconcile(session, member_id, self._stack.catalogue, now=now)
+        await self._raise_alarms()
+        if returned or unsure or ended:
+            self._stack.bell.ring("outbox:telegram")
+
+    async def _raise_alarms(self) -> None:
+        """Each operator has one notice of every alarm that is open."""
+        async with self._stack.db.transaction() as session:
+            report = await health.report(session, now=self._stack.clock())
+            for alarm in report.alarms:
+                facts = {"key": alarm.key, "text": alarm.text}
+                for platform, number in sorted(self._stack.settings.admin_ids):
+                    key = f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{number}"[:100]
+                    await outbox.warn(session, platform, number, facts, key=key, now=self._stack.clock())
+
+    async def _tidy(self) -> None:
+        """Bodies of old inbox items, which hold personal data, are gone."""
+        await self._stack.bell.wait(_TIDY, timeout=3600)
+        async with self._stack.db.transaction() as session:
+            await inbox.forget(session, before=self._stack.clock() - _BODIES_KEPT)
+
+
+async def run(held: stack.Stack, stop: asyncio.Event) -> None:
+    """The role runs until `stop` is set."""
+    await Scheduler(held).run(stop)

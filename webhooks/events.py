@@ -1,0 +1,142 @@
+"""Provider events, worked off: each says where to look, the provider is asked, and the answer is applied once.
+
+The question is asked outside any transaction. What follows from the answer (subscription, checkout, notices,
+deliveries) and the end of the inbox items are one transaction; a process that dies leaves items that are worked off again.
+While the provider does not answer, nothing changes: what was granted stays until its stored end.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import access, db, errors, inbox
+from core.billing import checkouts, subscriptions
+from core.delivery import outbox
+from webhooks import payments, prices, site
+
+LEASE = 60.0
+_BATCH, _AT_ONCE, _READ_SECONDS = 20, 4, 45
+log = structlog.get_logger()
+
+
+async def work_off(here: site.Site, provider: payments.Provider) -> int:
+    """The oldest items that are due are done, or due again later; says how many there were."""
+    stack = here.stack
+    async with stack.db.transaction() as session:
+        items = await inbox.claim(session, provider.name, now=here.now, lease=LEASE, limit=_BATCH)
+    # One purchase makes many events about one subscription: it is asked for once.
+    groups: dict[payments.Subject, list[inbox.Item]] = {}
+    for item in items:
+        groups.setdefault(_subject(provider, item), []).append(item)
+    gate = asyncio.Semaphore(_AT_ONCE)
+    await asyncio.gather(*(_settle(here, provider, subject, group, gate) for subject, group in groups.items()))
+    return len(items)
+
+
+def _subject(provider: payments.Provider, item: inbox.Item) -> payments.Subject:
+    try:
+        return provider.subject(item.kind, item.body)
+    except (ValueError, TypeError, AttributeError):
+        log.warning("event_unreadable", item=item.id, kind=item.kind)
+        return payments.Subject()
+
+
+async def _settle(
+    here: site.Site,
+    provider: payments.Provider,
+    subject: payments.Subject,
+    items: Sequence[inbox.Item],
+    gate: asyncio.Semaphore,
+) -> None:
+    try:
+        async with gate:
+            await _apply(here, provider, subject, items)
+    except errors.LostLeaseError as error:
+        log.warning("event_taken_over", error=str(error))
+    except (errors.SignalStackError, TimeoutError) as error:
+        await _later(here, items, error)
+    except Exception as error:
+        if not db.is_unavailable(error):
+            log.exception("event_failed", kind=items[0].kind)
+        await _later(here, items, error)
+
+
+async def _apply(
+    here: site.Site, provider: payments.Provider, subject: payments.Subject, items: Sequence[inbox.Item]
+) -> None:
+    if subject.prices:
+        await prices.refresh(here, provider)
+    reading = await read(here, provider, subject) if subject else payments.Reading()
+    failed = any(item.kind.endswith("async_payment_failed") for item in items)
+    async with here.stack.db.transaction() as session:
+        await take(session, here, reading, failed=failed)
+        for item in items:
+            await inbox.done(session, item)
+    ring(here)
+
+
+async def read(here: site.Site, provider: payments.Provider, subject: payments.Subject) -> payments.Reading:
+    """What the provider says now, within 45 seconds."""
+    async with asyncio.timeout(_READ_SECONDS):
+        return await provider.read(subject, now=here.now)
+
+
+def ring(here: site.Site) -> None:
+    """Delivery workers look for the notices and signals that a reading brought."""
+    here.stack.bell.ring("outbox:telegram")
+    here.stack.bell.ring("outbox:discord")
+
+
+async def take(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool = False) -> None:
+    """What the provider said is true here too, and the member has been told what follows.
+
+    `failed`: an event said that a slow payment was refused, which the checkout itself does not say.
+    """
+    await _checkout(session, here, reading, failed=failed)
+    if reading.snapshot is None:
+        return
+    stack, now = here.stack, here.now
+    row = await subscriptions.apply(
+        session, reading.snapshot, stack.catalogue, grace_days=stack.settings.grace_days, now=now
+    )
+    if row.member_id is None:
+        return
+    await access.reconcile(session, row.member_id, stack.catalogue, now=now)
+    if not row.plan or row.status not in subscriptions.LIVE:
+        return
+    rows = await subscriptions.running(session, row.member_id, row.plan)
+    if len(rows) > 1:
+        facts = {"plan": _plan_name(here, row.plan)}
+        key = f"second:{rows[-1].id}"
+        await outbox.tell(session, row.member_id, "second_subscription", facts, key=key, now=now)
+
+
+async def _checkout(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool) -> None:
+    state = "failed" if failed and reading.state == "pending" else reading.state
+    if state in {"", "open"} or not await checkouts.closed(session, reading.session, state=state):
+        return
+    row = await checkouts.of_session(session, reading.session)
+    notice = {"pending": "payment_pending", "failed": "payment_refused"}.get(state)
+    if row is not None and notice:
+        facts = {"plan": _plan_name(here, row.plan)}
+        await outbox.tell(session, row.member_id, notice, facts, key=f"checkout:{row.id}:{state}", now=here.now)
+
+
+def _plan_name(here: site.Site, key: str) -> str:
+    plan = here.stack.catalogue.by_key.get(key)
+    return plan.name if plan else key
+
+
+async def _later(here: site.Site, items: Iterable[inbox.Item], error: Exception) -> None:
+    """The items are due again after a pause; if even that cannot be written, their lease runs out."""
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, errors.SignalStackError) else type(error).__name__
+    log.warning("event_postponed", error=reason)
+    try:
+        async with here.stack.db.transaction() as session:
+            for item in items:
+                await inbox.retry(session, item, reason, now=here.now)
+    except Exception as again:
+        if not (db.is_unavailable(again) or isinstance(again, errors.LostLeaseError)):
+            raise

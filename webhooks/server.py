@@ -1,0 +1,101 @@
+"""Role "webhooks": the site, and the loops that turn what the payment provider says into access."""
+
+import asyncio
+from collections.abc import Iterator
+
+import structlog
+from aiohttp import web
+
+from core import errors
+from core.stack import Stack
+from webhooks import billing, events, guard, loops, payments, prices, site, status, sweep, telegram
+
+_LAST_SECONDS = 12
+log = structlog.get_logger()
+
+
+def build(stack: Stack) -> web.Application:
+    """The site as an application; it closes its provider when it is cleaned up."""
+    app = web.Application(middlewares=[guard.guard], client_max_size=guard.LIMIT)
+    here = site.Site(stack, payments.opened(stack.settings, stack.catalogue))
+    app[site.KEY] = here
+    app.router.add_get("/", status.show)
+    app.router.add_get("/healthz", status.alive)
+    app.router.add_get("/readyz", status.ready)
+    app.router.add_get("/metrics", status.figures)
+    app.router.add_get("/static/{name}", status.static)
+    app.router.add_get("/checkout/{token}", billing.show_checkout)
+    app.router.add_post("/checkout/{token}", billing.start_checkout)
+    app.router.add_get("/portal/{token}", billing.show_portal)
+    app.router.add_post("/portal/{token}", billing.open_portal)
+    app.router.add_get("/thanks", billing.thanks)
+    for name in payments.names():
+        app.router.add_post(f"/webhooks/{name}", billing.events_of(name))
+        app.router.add_post(f"/api/v1/{name}/webhook", billing.events_of(name))
+    app.router.add_post("/webhooks/telegram", telegram.take_update)
+
+    async def close(_: web.Application) -> None:
+        if here.provider is not None:
+            await here.provider.close()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+async def run(stack: Stack, stop: asyncio.Event) -> None:
+    """The site answers and the loops work until `stop` is set; then requests in flight and the current items end first.
+
+    Raises ConfigError when the address cannot be listened on. An unreachable database or provider stops nothing.
+    """
+    app = build(stack)
+    # Slow readers and writers are cut off by the guard; idle connections after a minute and a quarter.
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, shutdown_timeout=8)
+    await runner.setup()
+    try:
+        await _listen(runner, stack)
+        await _work(app[site.KEY], stop)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, stack: Stack) -> None:
+    conf = stack.settings
+    try:
+        await web.TCPSite(runner, conf.host, conf.port).start()
+    except OSError as error:
+        raise errors.ConfigError(
+            f"HOST and PORT: cannot listen on {conf.host}:{conf.port}: {error.strerror}."
+        ) from error
+    log.info("webhooks_listening", host=conf.host, port=conf.port, public_url=conf.public_url)
+
+
+async def _work(here: site.Site, stop: asyncio.Event) -> None:
+    work = {asyncio.create_task(loop.run(), name=loop.name) for loop in _loops(here, stop)}
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        # A loop ends before the stop only by a fault of its own, which must not go unseen.
+        await asyncio.wait({stopped, *work}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.wait(work, timeout=_LAST_SECONDS)
+    finally:
+        for task in (stopped, *work):
+            task.cancel()
+        results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def _loops(here: site.Site, stop: asyncio.Event) -> Iterator[loops.Loop]:
+    yield loops.Loop(here, stop, "site", _answering, every=15)
+    if (provider := here.provider) is None:
+        return
+    sweeping = sweep.Sweep(here, provider)
+    topic = f"inbox:{provider.name}"
+    yield loops.Loop(here, stop, "inbox", lambda: events.work_off(here, provider), every=2, topic=topic)
+    yield loops.Loop(here, stop, "prices", lambda: prices.refresh(here, provider), every=3600, beats=False)
+    yield loops.Loop(here, stop, "sweep", sweeping.round, every=60, beats=False, last=sweeping.stop)
+
+
+async def _answering() -> None:
+    """The site's heartbeat says that this process still gets round to its turn, requests included."""

@@ -1,0 +1,160 @@
+"""Being visible: the status page for everybody, liveness, readiness and figures for machines."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import func, inspect, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import db, health, models
+from core.billing import plans
+from core.signals import results
+from webhooks import billing, metrics, site
+
+_RESULTS = 12
+_PARTS = {
+    "scheduler": "Market watch",
+    "market": "Market data",
+    "scan": "Market watch",
+    "telegram": "Telegram",
+    "discord": "Discord",
+    "webhooks.site": "Web pages",
+    "webhooks.inbox": "Payment events",
+    "webhooks.sweep": "Payment checks",
+}
+
+
+async def show(request: web.Request) -> web.Response:
+    """Whether it works, what it brought, what it costs and how to join; nothing that others pay for."""
+    here = site.of(request)
+    async with here.stack.db.reading() as session:
+        report = await health.report(session, now=here.now)
+        offers = await plans.offers(session, here.stack.catalogue)
+        facts: dict[str, Any] = {
+            "ok": report.ok,
+            "parts": [_part(part) for part in report.parts],
+            "alarms": len(report.alarms),
+            "results": await _results(session),
+            "counts": await _counts(session),
+            "open": await _open(session),
+            "offers": [(offer, plans.amount(offer.price) if offer.price else "", _period(offer)) for offer in offers],
+            "selling": here.provider is not None,
+            "markets": sorted({watch.symbol for watch in here.stack.catalogue.watches}),
+            "bot": await billing.bot_name(session),
+        }
+    return site.page(request, "status", **facts)
+
+
+def _period(offer: plans.Offer) -> str:
+    return plans.period(offer.price) if offer.price else ""
+
+
+def _part(part: health.Part) -> dict[str, Any]:
+    room, _, rest = part.name.partition(".")
+    name = _PARTS.get(part.name) or (f"{_PARTS.get(room, room.capitalize())} {rest}".strip())
+    return {"name": name.replace("_", " "), "ok": part.ok, "age": part.age}
+
+
+async def _results(session: AsyncSession) -> Sequence[dict[str, Any]]:
+    """The latest closed signals, gains and losses alike."""
+    rows = await session.scalars(
+        select(models.Signal)
+        .where(models.Signal.status != models.SignalStatus.OPEN, models.Signal.close_price.is_not(None))
+        .order_by(models.Signal.closed_at.desc(), models.Signal.id.desc())
+        .limit(_RESULTS)
+    )
+    return [
+        {
+            "symbol": row.symbol,
+            "timeframe": row.timeframe,
+            "direction": row.direction,
+            "outcome": str(row.status),
+            "percent": results.percent(row),
+            "r": results.r(row),
+            "closed": row.closed_at or datetime.fromtimestamp(0, UTC),
+            "late": row.late,
+        }
+        for row in rows
+    ]
+
+
+async def _counts(session: AsyncSession) -> dict[str, int]:
+    rows = await session.execute(
+        select(models.Signal.status, func.count())
+        .where(models.Signal.status != models.SignalStatus.OPEN)
+        .group_by(models.Signal.status)
+    )
+    return {str(status): number for status, number in rows}
+
+
+async def _open(session: AsyncSession) -> int:
+    waiting = select(func.count()).where(models.Signal.status == models.SignalStatus.OPEN)
+    return await session.scalar(waiting) or 0
+
+
+async def static(request: web.Request) -> web.Response:
+    """One of the site's own files."""
+    found = site.STATIC.get(request.match_info["name"])
+    if found is None:
+        raise web.HTTPNotFound
+    content_type, body = found
+    keep = "public, max-age=31536000, immutable" if request.query.get("v") else "public, max-age=300"
+    return web.Response(body=body, content_type=content_type, headers={"Cache-Control": keep})
+
+
+async def alive(request: web.Request) -> web.Response:
+    """This process turns; a supervisor that hears nothing may end it."""
+    return site.json({"alive": True, "at": site.of(request).now.isoformat()})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """200 when the database answers in this version's shape and every part gets somewhere, otherwise 503 and why."""
+    here = site.of(request)
+    facts: dict[str, Any] = {"ready": False, "database": "unreachable", "migrated": False, "parts": {}}
+    try:
+        async with here.stack.db.reading() as session:
+            facts["database"] = "reachable"
+            facts["migrated"] = await _migrated(session)
+            if facts["migrated"]:
+                report = await health.report(session, now=here.now)
+                facts["parts"] = {
+                    part.name: {"ok": part.ok, "age_seconds": round(part.age, 1)} for part in report.parts
+                }
+                facts["ready"] = report.ok
+    except Exception as error:
+        if not db.is_unavailable(error):
+            raise
+    return site.json(facts, status=200 if facts["ready"] else 503)
+
+
+async def _migrated(session: AsyncSession) -> bool:
+    """Whether the database has the shape this code expects: the newest migration was applied."""
+    connection = await session.connection()
+    tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
+    if not set(models.Base.metadata.tables) <= tables:
+        return False
+    if "alembic_version" not in tables:
+        return True  # made from the models themselves, as tests do
+    applied = set(await session.scalars(text("SELECT version_num FROM alembic_version")))
+    return applied == _newest()
+
+
+@cache
+def _newest() -> set[str]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - needed once, and only where readiness is asked
+
+    import migrations  # noqa: PLC0415
+
+    return set(ScriptDirectory(str(Path(migrations.__path__[0]))).get_heads())
+
+
+async def figures(request: web.Request) -> web.Response:
+    """Everything Prometheus wants to know."""
+    here = site.of(request)
+    async with here.stack.db.reading() as session:
+        gathered = await metrics.gather(session, now=here.now)
+    return web.Response(body=here.metrics.text(gathered), headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -1,0 +1,38 @@
+"""Telegram's webhook: updates are kept in the inbox before they are acknowledged; the bot works them off."""
+
+import hmac
+
+import orjson
+from aiohttp import web
+
+from core import inbox
+from core.billing import links
+from webhooks import guard, site
+
+HEADER = "X-Telegram-Bot-Api-Secret-Token"
+
+
+async def take_update(request: web.Request) -> web.Response:
+    """The update is in the inbox when this is answered with 200; only Telegram knows the secret token."""
+    here = site.of(request)
+    conf = here.stack.settings
+    if not conf.telegram or conf.telegram_mode != "webhook":
+        raise web.HTTPNotFound
+    given = request.headers.get(HEADER, "").encode()
+    if not hmac.compare_digest(given, links.telegram_secret(conf).encode()):
+        raise web.HTTPForbidden
+    raw = await guard.body(request)
+    event_id, kind = _named(raw)
+    async with here.stack.db.transaction() as session:
+        await inbox.put(session, "telegram", event_id, kind, raw, now=here.now)
+    here.stack.bell.ring("inbox:telegram")
+    return site.json({"ok": True})
+
+
+def _named(raw: bytes) -> tuple[str, str]:
+    try:
+        update = orjson.loads(raw)
+        number = int(update["update_id"])
+    except (ValueError, KeyError, TypeError):
+        raise web.HTTPBadRequest from None
+    return str(number), next((key for key in update if key != "update_id"), "")[:64]

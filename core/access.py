@@ -72,8 +72,8 @@ def entitled(book: catalogue.Catalogue, *, now: datetime) -> ColumnElement[bool]
         for plan in book.plans
         if plan.symbols
     ]
-    muted = exists().where(Member.id == Delivery.member_id, Member.muted.is_(True))
-    return and_(~muted, or_(_holds(member, every, now), *some))
+    silent = exists().where(Member.id == Delivery.member_id, or_(Member.muted.is_(True), Member.deleted_at.is_not(None)))
+    return and_(~silent, or_(_holds(member, every, now), *some))
 
 
 def recipients(book: catalogue.Catalogue, symbol: str, *, now: datetime) -> Select[str, str, int, int]:
@@ -126,19 +126,27 @@ async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalo
     return Standing(holdings, bool(member and member.muted), len(signals))
 
 
-async def _open_signals(session: AsyncSession, plans: Sequence[catalogue.Plan]) -> Sequence[Signal]:
+async def _open_signals(
+    session: AsyncSession, plans: Sequence[catalogue.Plan], *, lock: bool = False
+) -> Sequence[Signal]:
     if not plans:
         return []
     query = select(Signal).where(Signal.status == SignalStatus.OPEN).order_by(Signal.id)
     if all(plan.symbols for plan in plans):
         query = query.where(Signal.symbol.in_(sorted(frozenset().union(*(plan.symbols for plan in plans)))))
+    if lock:
+        query = query.with_for_update(read=True).execution_options(populate_existing=True)
     return (await session.scalars(query)).all()
 
 
 async def reconcile(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> None:
     """The member has been told once what changed about each subscription, and has the open signals that are theirs."""
     rows = await session.scalars(
-        select(Subscription).where(Subscription.member_id == member_id).order_by(Subscription.id).with_for_update()
+        select(Subscription)
+        .where(Subscription.member_id == member_id)
+        .order_by(Subscription.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)  # what this session read before the lock may be old
     )
     plans = await plans_of(session, member_id, now=now)
     for row in rows.all():
@@ -181,7 +189,12 @@ async def _tell(
 async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> int:
     """Each open signal that the member may have and was not planned for them yet is on its way; says how many are."""
     held = await plans_of(session, member_id, now=now)
-    signals = await _open_signals(session, [book.by_key[key] for key in sorted(held) if key in book.by_key])
+    signals = await _open_signals(
+        session,
+        [book.by_key[key] for key in sorted(held) if key in book.by_key],
+        # A signal that is being closed is waited for: its last update must see the opening that is planned here.
+        lock=True,
+    )
     planned = 0
     for signal in list(signals)[-_NEWEST:]:
         chats = recipients(book, signal.symbol, now=now).where(Identity.member_id == member_id)

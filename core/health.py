@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, models
@@ -52,18 +52,16 @@ async def beat(session: AsyncSession, part: str, *, limit: float, now: datetime,
 
 async def retire(session: AsyncSession, part: str) -> None:
     """This part was stopped in good order; nobody waits for its heartbeat."""
-    row = await session.get(models.Heartbeat, part)
-    if row is not None:
-        await session.delete(row)
+    await db.execute(session, delete(models.Heartbeat).where(models.Heartbeat.part == part))
 
 
 async def alarm(session: AsyncSession, key: str, text: str, *, now: datetime) -> bool:
     """The alarm stands open with this text, counted once more; says whether it was not open before."""
-    known = await session.get(models.Alarm, key, with_for_update=True)
-    if known is None:
-        session.add(models.Alarm(key=key, text=text[:400], first_at=now, last_at=now, count=1))
-        await session.flush()
+    row = {"key": key, "text": text[:400], "first_at": now, "last_at": now, "count": 1}
+    raised = db.insert(session, models.Alarm).values(**row).on_conflict_do_nothing(index_elements=["key"])
+    if await db.execute(session, raised) == 1:
         return True
+    known = await session.get_one(models.Alarm, key, with_for_update=True)
     fresh = known.cleared_at is not None
     if fresh:
         known.first_at, known.count, known.cleared_at = now, 0, None

@@ -7,7 +7,7 @@ that dies leaves an item whose lease runs out. After MAX_ATTEMPTS failures it is
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
@@ -41,6 +41,7 @@ async def put(session: AsyncSession, source: str, event_id: str, kind: str, body
 
 async def claim(session: AsyncSession, source: str, *, now: datetime, lease: float, limit: int = 1) -> list[Item]:
     """The oldest items that are due are ours for `lease` seconds, in the order of their arrival."""
+    columns = [getattr(models.Inbox, name) for name in Item.__slots__]
     due = and_(
         models.Inbox.source == source,
         or_(
@@ -49,19 +50,24 @@ async def claim(session: AsyncSession, source: str, *, now: datetime, lease: flo
         ),
     )
     oldest = select(models.Inbox.id).where(due).order_by(models.Inbox.id).limit(limit).with_for_update(skip_locked=True)
+    locked = oldest.cte("locked")  # worked out once; PostgreSQL may repeat a sub-select beyond its limit
+    given_up = models.Inbox.attempts >= MAX_ATTEMPTS  # only where the process died with every attempt
     taken = await session.execute(
         update(models.Inbox)
-        .where(models.Inbox.id.in_(oldest))
+        .where(models.Inbox.id == locked.c.id)
         .values(
-            state="claimed",
+            state=case((given_up, "dead"), else_="claimed"),
+            error=case((given_up, "the process ended while it was being worked on"), else_=models.Inbox.error),
             epoch=models.Inbox.epoch + 1,
             attempts=models.Inbox.attempts + 1,
             lease_until=now + timedelta(seconds=lease),
         )
-        .returning(*(getattr(models.Inbox, name) for name in Item.__slots__))
+        .returning(models.Inbox.state, *columns)
         .execution_options(synchronize_session=False)
     )
-    return sorted((Item(**{**row, "body": row["body"] or b""}) for row in taken.mappings()), key=lambda item: item.id)
+    rows = [row for row in taken.mappings() if row["state"] == "claimed"]
+    items = (Item(**{**{c.key: row[c.key] for c in columns}, "body": row["body"] or b""}) for row in rows)
+    return sorted(items, key=lambda item: item.id)
 
 
 async def done(session: AsyncSession, item: Item) -> None:

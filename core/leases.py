@@ -38,7 +38,9 @@ async def acquire(session: AsyncSession, name: str, holder: str, *, ttl: float, 
 async def check(session: AsyncSession, name: str, epoch: int) -> None:
     """The lease is still held under this epoch until the transaction ends; raises LostLeaseError otherwise."""
     held = await session.scalar(
-        select(models.Lease.epoch).where(models.Lease.name == name, models.Lease.epoch == epoch).with_for_update()
+        select(models.Lease.epoch)
+        .where(models.Lease.name == name, models.Lease.epoch == epoch, models.Lease.holder != "")
+        .with_for_update()
     )
     if held is None:
         raise errors.LostLeaseError(f"Another process has taken over the work '{name}'; this one writes nothing.")

@@ -13,6 +13,8 @@ _SECRETS = re.compile(
     r"\d{6,12}:[A-Za-z0-9_-]{16,}|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"
     r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
+# httpx logs whole request URLs, and Telegram's URLs contain the bot token; the others talk much and say little.
+_QUIET = ("httpx", "httpcore", "telegram", "discord", "stripe", "ccxt", "apscheduler", "asyncio", "aiosqlite")
 _known: set[str] = set()
 MASK = "[secret]"
 
@@ -64,23 +66,15 @@ def setup(level: str = "info", style: str = "", *, stream: Any = None) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    last: Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
-        if style == "console"
-        else structlog.processors.JSONRenderer()
-    )
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    last: Processor = console if style == "console" else structlog.processors.JSONRenderer()
+    finish = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        _RedactingFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
-        )
-    )
+    handler.setFormatter(_RedactingFormatter(foreign_pre_chain=shared, processors=finish))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # httpx logs whole request URLs, and Telegram's URLs contain the bot token.
-    for name in ("httpx", "httpcore", "telegram", "discord", "stripe", "ccxt", "apscheduler", "asyncio", "aiosqlite"):
+    for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared[:-1], redact, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

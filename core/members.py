@@ -76,7 +76,7 @@ async def move(session: AsyncSession, platform: str, old: str, new: str) -> None
     for table in (models.Identity, models.Delivery):
         rows = update(table).where(table.platform == platform, table.address == old)
         if table is models.Delivery:
-            rows = rows.where(models.Delivery.state.in_([models.State.PENDING, models.State.CLAIMED]))
+            rows = rows.where(models.Delivery.settled_at.is_(None))
         await db.execute(session, rows.values(address=new))
 
 

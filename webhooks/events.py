@@ -1,7 +1,7 @@
 """Provider events, worked off: each says where to look, the provider is asked, and the answer is applied once.
 
 The question is asked outside any transaction. What follows from the answer (subscription, checkout, notices,
-deliveries) and the end of the inbox items are one transaction; a process that dies leaves items that are worked off again.
+deliveries) and the end of the inbox items are one transaction; a process that dies leaves items to work off again.
 While the provider does not answer, nothing changes: what was granted stays until its stored end.
 """
 

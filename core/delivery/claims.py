@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, false, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -65,44 +79,84 @@ async def claim(
     `urgent` asks for answers to people only, or for everything but them.
 
     A row that must not be sent any more is ended in the same statement: too old, its opening never arrived, its chat
-    is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds.
+    is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds. An empty answer
+    means that nothing is due.
     """
+    due = _due(platform, now, limit, entitled, urgent)
+    while True:
+        rows = await _take(session, due, now=now, lease=lease)
+        mine = sorted((r for r in rows if r["state"] == State.CLAIMED), key=lambda r: (r["priority"], r["id"]))
+        if mine or not rows:
+            break
+        await _expire(session, platform, now)  # at once, because behind an outage there may be very many of them
+    answered = await _message_ids(session, {row["after_id"] for row in mine if row["after_id"] is not None})
+    return [Parcel(**{c.key: row[c.key] for c in _COLUMNS}, reply_to=answered.get(row["after_id"])) for row in mine]
+
+
+_COLUMNS = [getattr(Delivery, name) for name in Parcel.__slots__ if name != "reply_to"]
+_REFUSALS = (
+    (State.EXPIRED, "too old to be sent"),
+    (State.EXPIRED, "its opening never arrived"),
+    (State.BLOCKED, "the chat does not take our messages"),
+    (State.EXPIRED, "not entitled when it was to be sent"),
+)
+
+
+async def _take(session: AsyncSession, due: CTE, *, now: datetime, lease: float) -> Sequence[RowMapping]:
+    """The due rows, each claimed or ended."""
+    states = {number: state.value for number, (state, _) in enumerate(_REFUSALS)}
+    reasons = {number: reason for number, (_, reason) in enumerate(_REFUSALS)}
+    rows = await session.execute(
+        update(Delivery)
+        .where(Delivery.id == due.c.id, Delivery.state == State.PENDING)
+        .values(
+            state=case(states, value=due.c.refusal, else_=State.CLAIMED.value),
+            reason=case(reasons, value=due.c.refusal, else_=""),
+            settled_at=case((due.c.refusal >= 0, literal(now, Utc)), else_=None),
+            epoch=Delivery.epoch + 1,
+            lease_until=now + timedelta(seconds=lease),
+        )
+        .returning(Delivery.state, Delivery.priority, *_COLUMNS)
+        .execution_options(synchronize_session=False)
+    )
+    return rows.mappings().all()
+
+
+def _due(platform: str, now: datetime, limit: int, entitled: ColumnElement[bool], urgent: bool | None) -> CTE:
+    """The next rows that nobody else is taking, each with the number of its refusal, or -1."""
     opening = aliased(Delivery)
     arrived = select(opening.state).where(opening.id == Delivery.after_id).scalar_subquery()
-    due = (
+    next_ones = (
         select(Delivery.id)
         .where(Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.not_before <= now)
         .where(or_(Delivery.after_id.is_(None), arrived.not_in(UNSETTLED)))
         .order_by(Delivery.priority, Delivery.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=Delivery)
     )
     if urgent is not None:
-        due = due.where(Delivery.priority == 0 if urgent else Delivery.priority > 0)
-    blocked = exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None))
-    refused = [
-        (Delivery.expires_at <= now, State.EXPIRED, "too old to be sent"),
-        (and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED)), State.EXPIRED, "its opening never arrived"),
-        (blocked, State.BLOCKED, "the chat does not take our messages"),
-        (and_(Delivery.kind == "opening", ~entitled), State.EXPIRED, "not entitled when it was to be sent"),
-    ]
-    columns = [getattr(Delivery, name) for name in Parcel.__slots__ if name != "reply_to"]
-    rows = await session.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(due), Delivery.state == State.PENDING)
-        .values(
-            state=case(*((when, state.value) for when, state, _ in refused), else_=State.CLAIMED.value),
-            reason=case(*((when, reason) for when, _, reason in refused), else_=""),
-            settled_at=case((or_(*(when for when, _, _ in refused)), literal(now, Utc)), else_=None),
-            epoch=Delivery.epoch + 1,
-            lease_until=now + timedelta(seconds=lease),
-        )
-        .returning(Delivery.state, Delivery.priority, *columns)
-        .execution_options(synchronize_session=False)
+        next_ones = next_ones.where(Delivery.priority == 0 if urgent else Delivery.priority > 0)
+    refused = (
+        Delivery.expires_at <= now,
+        and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED)),
+        exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None)),
+        and_(Delivery.kind == "opening", ~entitled),
     )
-    mine = sorted((r for r in rows.mappings() if r["state"] == State.CLAIMED), key=lambda r: (r["priority"], r["id"]))
-    answered = await _message_ids(session, {row["after_id"] for row in mine if row["after_id"] is not None})
-    return [Parcel(**{c.key: row[c.key] for c in columns}, reply_to=answered.get(row["after_id"])) for row in mine]
+    # Each step is worked out once: PostgreSQL may repeat a sub-select that locks, which then takes more than its
+    # limit, and would ask every question about every waiting row if it were asked before the limit.
+    locked = next_ones.cte("locked").prefix_with("MATERIALIZED")
+    refusal = case(*((when, number) for number, when in enumerate(refused)), else_=-1).label("refusal")
+    return select(Delivery.id, refusal).where(Delivery.id == locked.c.id).cte("due").prefix_with("MATERIALIZED")
+
+
+async def _expire(session: AsyncSession, platform: str, now: datetime) -> None:
+    state, reason = _REFUSALS[0]
+    late = select(Delivery.id).where(
+        Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.expires_at <= now
+    )
+    free = late.with_for_update(skip_locked=True).cte("late")
+    ended = update(Delivery).where(Delivery.id == free.c.id)
+    await db.execute(session, ended.values(state=state, reason=reason, settled_at=now))
 
 
 async def _message_ids(session: AsyncSession, ids: set[int]) -> dict[int | None, str]:
@@ -147,6 +201,8 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], *, no
         )
         .values({name: bindparam(f"v_{name}", type_=table.c[name].type) for name in _SETTLED})
     )
+    if not settlements:
+        return
     connection = await session.connection()
     await connection.execute(statement, [_settled(one, now) for one in settlements])
 

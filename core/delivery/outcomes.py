@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from core.models import State
 
 MAX_ATTEMPTS = 60  # with pauses that grow to two minutes this outlasts an outage of an hour and a half
-MAX_MOVES = 3
 RESENT_KINDS = frozenset({"opening", "notice"})
 
 
@@ -102,19 +101,27 @@ class Step:
     plain: bool = False
 
 
-def next_step(outcome: Outcome, attempt: Attempt, *, now: datetime) -> Step:  # noqa: PLR0911 - one table
-    """What happens to a delivery after this outcome, by the table above."""
+def next_step(outcome: Outcome, attempt: Attempt, *, now: datetime) -> Step:
+    """What happens to a delivery after this outcome, by the table above.
+
+    Every pending step takes time or counts as an attempt, so a delivery ends by the cap or by growing too old.
+    """
+    step = _by_table(outcome, attempt, now)
+    if step.state is State.PENDING and step.attempts >= MAX_ATTEMPTS:
+        return replace(step, state=State.DEAD, reason=f"given up after {step.attempts} attempts: {step.reason}")
+    return step
+
+
+def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noqa: PLR0911 - one table
     tried = attempt.attempts + 1
     step = Step(State.PENDING, "", now, tried, attempt.ambiguities, attempt.plain)
     match outcome:
         case Sent():
             return replace(step, state=State.SENT)
         case NotSent(reason, after):
-            if tried >= MAX_ATTEMPTS:
-                return replace(step, state=State.DEAD, reason=f"given up after {tried} attempts: {reason}")
             wait = timedelta(seconds=min(120.0, 0.5 * 2**attempt.attempts) if after is None else after)
             # A flood pause is no failure of this message, so it costs no attempt.
-            return replace(step, reason=reason, not_before=now + wait, attempts=tried if after is None else tried - 1)
+            return replace(step, reason=reason, not_before=now + wait, attempts=tried if not after else tried - 1)
         case Ambiguous(reason):
             again = attempt.kind in RESENT_KINDS and attempt.ambiguities == 0
             state = State.PENDING if again else State.AMBIGUOUS
@@ -124,7 +131,6 @@ def next_step(outcome: Outcome, attempt: Attempt, *, now: datetime) -> Step:  # 
         case Blocked(reason):
             return replace(step, state=State.BLOCKED, reason=reason)
         case Moved():
-            gone = attempt.attempts >= MAX_MOVES
-            return replace(step, state=State.DEAD if gone else State.PENDING, reason="the chat moved")
+            return replace(step, reason="the chat moved")
         case Fatal(reason):
             return replace(step, reason=reason, not_before=now + timedelta(seconds=60), attempts=attempt.attempts)

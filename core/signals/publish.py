@@ -40,9 +40,23 @@ async def opened(
 
     Without `send_until` it is recorded as late: nobody gets it as fresh. After that moment no opening is sent.
     """
+    row = {**_row(plan), "created_at": now, "late": send_until is None}
+    statement = db.insert(session, Signal).values(**row).on_conflict_do_nothing().returning(Signal.id)
+    signal_id = await session.scalar(statement)
+    if signal_id is None:
+        return None
+    signal = await session.get_one(Signal, signal_id)
+    _record(session, signal, "opened", signal.entry, signal.candle, now)
+    if send_until is not None:
+        who = access.recipients(book, plan.watch.symbol, now=now)
+        await outbox.open_up(session, signal.id, who, now=now, expires_at=send_until)
+    return signal
+
+
+def _row(plan: Draft) -> dict[str, object]:
     watch, decision = plan.watch, plan.decision
     length = timeframes.ms(watch.timeframe)
-    row = {
+    return {
         "watch": watch.key,
         "strategy": watch.strategy,
         "exchange": watch.exchange,
@@ -60,19 +74,7 @@ async def opened(
         "expires": decision.candle_open_time + (decision.expires_after + 1) * length,
         "followed_to": decision.candle_open_time,
         "status": SignalStatus.OPEN.value,
-        "created_at": now,
-        "late": send_until is None,
     }
-    statement = db.insert(session, Signal).values(**row).on_conflict_do_nothing().returning(Signal.id)
-    signal_id = await session.scalar(statement)
-    if signal_id is None:
-        return None
-    signal = await session.get_one(Signal, signal_id)
-    _record(session, signal, "opened", signal.entry, signal.candle, now)
-    if send_until is not None:
-        who = access.recipients(book, watch.symbol, now=now)
-        await outbox.open_up(session, signal.id, who, now=now, expires_at=send_until)
-    return signal
 
 
 async def closed(session: AsyncSession, signal: Signal, close: lifecycle.Close, *, now: datetime) -> None:

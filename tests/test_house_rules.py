@@ -1,0 +1,86 @@
+"""The house rules that a linter does not know, held by a test; design decisions behind them: docs/decisions/."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = [path for room in ("bot", "core", "webhooks", "migrations") for path in sorted((ROOT / room).rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+FORBIDDEN = re.compile(r"(^|_)(handle|process|manager|helpers?|utils?|common|services?)(_|$)", re.IGNORECASE)
+# The command /service, and what SQLAlchemy calls the methods of a column type.
+ALLOWED = {"_service", "service", "process_bind_param", "process_result_value"}
+
+
+def _named(paths: list[Path]) -> list[object]:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", _named([path for path in PRODUCT if path.parent.name != "versions"]))
+def test_a_module_fits_on_a_few_screens(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", _named(TESTS))
+def test_a_test_file_fits_too(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", _named([path for path in PRODUCT if path.parent.name != "versions"]))
+def test_a_function_body_is_thirty_lines_at_most(path: Path) -> None:
+    long = {function.name: _body_lines(function) for function in _functions(path) if _body_lines(function) > 30}
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", _named(PRODUCT))
+def test_names_say_what_a_thing_is(path: Path) -> None:
+    names = {path.stem, *(function.name for function in _functions(path))}
+    assert {name for name in names - ALLOWED if FORBIDDEN.search(name)} == set()
+
+
+@pytest.mark.parametrize("path", _named(PRODUCT))
+def test_a_public_module_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+def test_no_vendor_is_imported_for_the_help_text() -> None:
+    code = (
+        "import sys\nsys.argv = ['signalstack', '--help']\nimport bot.__main__ as door\n"
+        "try: door.main()\nexcept SystemExit: pass\n"
+        "print(sorted({'telegram', 'discord', 'stripe', 'ccxt', 'redis', 'sqlalchemy', 'numpy'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert shown.stdout.strip().endswith("[]")
+
+
+def test_no_registry_address_and_no_foreign_path_is_tracked() -> None:
+    odd = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|/opt/(pypi|wheels)|/work/|/farm/")
+    tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=False, cwd=ROOT)
+    for name in filter(None, tracked.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix in {".png", ".gz"} or path == Path(__file__) or not path.exists():
+            continue
+        assert not odd.search(path.read_text(encoding="utf-8", errors="replace")), name
+
+
+def test_messages_are_not_sent_through_webhooks_of_discord() -> None:
+    """Discord's webhooks have no nonce, so a resend would be a second message."""
+    for path in PRODUCT:
+        assert "Webhook.send" not in path.read_text(encoding="utf-8")

@@ -72,8 +72,9 @@ def entitled(book: catalogue.Catalogue, *, now: datetime) -> ColumnElement[bool]
         for plan in book.plans
         if plan.symbols
     ]
-    silent = exists().where(Member.id == Delivery.member_id, or_(Member.muted.is_(True), Member.deleted_at.is_not(None)))
-    return and_(~silent, or_(_holds(member, every, now), *some))
+    silent = or_(Member.muted.is_(True), Member.deleted_at.is_not(None))
+    heard = ~exists().where(Member.id == Delivery.member_id, silent)
+    return and_(heard, or_(_holds(member, every, now), *some))
 
 
 def recipients(book: catalogue.Catalogue, symbol: str, *, now: datetime) -> Select[str, str, int, int]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from core.redis import Redis
 
 _CHANNEL = "signalstack:bell"
+_PATIENCE = 1.0
 log = structlog.get_logger()
 
 
@@ -65,15 +66,16 @@ class Bell:
             event.set()
 
     async def _publish(self, redis: "Redis", topic: str) -> None:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - only processes with a Redis import its client
+        from core import redis as door  # noqa: PLC0415 - only processes with a Redis import its client
 
         try:
-            await redis.publish(_CHANNEL, topic)
-        except (RedisError, OSError, TimeoutError) as error:
+            async with asyncio.timeout(_PATIENCE):  # a Redis that hangs must not collect ever more connections
+                await redis.publish(_CHANNEL, topic)
+        except door.AWAY as error:
             log.debug("bell_not_published", error=type(error).__name__)
 
     async def _listen(self, redis: "Redis") -> None:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - only processes with a Redis import its client
+        from core import redis as door  # noqa: PLC0415 - only processes with a Redis import its client
 
         while True:
             try:
@@ -82,7 +84,7 @@ class Bell:
                     self._wake_all()  # what was rung while nobody listened
                     async for message in channel.listen():
                         self._wake(message["data"].decode())
-            except (RedisError, OSError, TimeoutError) as error:
+            except door.AWAY as error:
                 log.warning("bell_redis_away", error=type(error).__name__)
                 await asyncio.sleep(2)
 

@@ -22,6 +22,8 @@ from core import errors
 
 # What a restart of the database looks like from here; worth another try.
 UNAVAILABLE = (OperationalError, InterfaceError, ConnectionError, TimeoutError, OSError)
+# PostgreSQL's words for the same: connection lost, out of connections or space, starting or stopping, and a deadlock.
+_AWAY = ("08", "40", "53", "57P")
 
 
 def normalised(url: str) -> URL:
@@ -110,6 +112,8 @@ def is_unavailable(error: BaseException) -> bool:
         return True
     if isinstance(error, OperationalError) and isinstance(error.orig, sqlite3.OperationalError):
         return "locked" in str(error.orig) or "unable to open" in str(error.orig)
+    if str(getattr(getattr(error, "orig", error), "sqlstate", "")).startswith(_AWAY):
+        return True
     return isinstance(error, UNAVAILABLE)
 
 

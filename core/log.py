@@ -14,7 +14,10 @@ _SECRETS = re.compile(
     r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
 # httpx logs whole request URLs, and Telegram's URLs contain the bot token; the others talk much and say little.
-_QUIET = ("httpx", "httpcore", "telegram", "discord", "stripe", "ccxt", "apscheduler", "asyncio", "aiosqlite")
+_QUIET = (
+    *("httpx", "httpcore", "telegram", "discord", "stripe"),
+    *("ccxt", "apscheduler", "asyncio", "aiosqlite", "alembic"),
+)
 _known: set[str] = set()
 MASK = "[secret]"
 

@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
 
+_UNSENT = (models.State.PENDING, models.State.CLAIMED, models.State.SENDING)
+
 
 async def find(session: AsyncSession, platform: str, external_id: str) -> models.Identity | None:
     """The identity with this account number, if we have met."""
@@ -76,7 +78,7 @@ async def move(session: AsyncSession, platform: str, old: str, new: str) -> None
     for table in (models.Identity, models.Delivery):
         rows = update(table).where(table.platform == platform, table.address == old)
         if table is models.Delivery:
-            rows = rows.where(models.Delivery.settled_at.is_(None))
+            rows = rows.where(models.Delivery.state.in_(_UNSENT))
         await db.execute(session, rows.values(address=new))
 
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core import bell, catalogue, clock, db, errors, settings
+from core import bell, catalogue, clock, db, settings
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from core.redis import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +33,23 @@ async def opened(
 ) -> AsyncIterator[Stack]:
     """A stack that works until the block ends; nothing is contacted before it is needed."""
     database = db.Database(conf.database_url)
-    redis = connect_redis(conf)
-    chime = bell.Bell(redis)
+    connection = _redis(conf)
+    chime = bell.Bell(connection)
     await chime.open()
     holder = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
     try:
-        yield Stack(conf, book, database, chime, redis, now, holder)
+        yield Stack(conf, book, database, chime, connection, now, holder)
     finally:
         await chime.close()
-        if redis is not None:
-            await redis.aclose()
+        if connection is not None:
+            await connection.aclose()
         await database.close()
 
 
-def connect_redis(conf: settings.Settings) -> "Redis | None":
-    """A Redis client that gives up quickly (redis-py's defaults take 3.6 s on a dead port); None without a URL."""
+def _redis(conf: settings.Settings) -> "Redis | None":
     url = conf.redis_url.get_secret_value()
     if not url:
         return None
-    from redis.asyncio import Redis  # noqa: PLC0415 - only processes with a Redis import its client
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from core import redis  # noqa: PLC0415 - only processes with a Redis import its client
 
-    try:
-        return Redis.from_url(
-            url,
-            socket_connect_timeout=0.5,
-            socket_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=15,
-        )
-    except ValueError as error:
-        raise errors.ConfigError("REDIS_URL is not a Redis address; write redis://host:6379/0.") from error
+    return redis.connect(url)

@@ -7,11 +7,12 @@ While the provider does not answer, nothing changes: what was granted stays unti
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, db, errors, inbox
+from core import access, db, errors, health, inbox
 from core.billing import checkouts, subscriptions
 from core.delivery import outbox
 from webhooks import payments, prices, site
@@ -129,14 +130,25 @@ def _plan_name(here: site.Site, key: str) -> str:
     return plan.name if plan else key
 
 
+async def _again(session: AsyncSession, here: site.Site, item: inbox.Item, reason: str, *, away: bool) -> None:
+    """The item is due again; an outage of others, however long, is no reason to give it up."""
+    if away:
+        item = replace(item, attempts=min(item.attempts, inbox.MAX_ATTEMPTS - 1))
+    elif item.attempts >= inbox.MAX_ATTEMPTS:
+        text = f"The {item.source} event {item.event_id} ({item.kind}) was given up: {reason}"
+        await health.alarm(session, f"event_given_up:{item.source}", text, now=here.now)
+    await inbox.retry(session, item, reason, now=here.now)
+
+
 async def _later(here: site.Site, items: Iterable[inbox.Item], error: Exception) -> None:
     """The items are due again after a pause; if even that cannot be written, their lease runs out."""
     reason = f"{type(error).__name__}: {error}" if isinstance(error, errors.SignalStackError) else type(error).__name__
     log.warning("event_postponed", error=reason)
+    away = isinstance(error, errors.UnreachableError | TimeoutError) or db.is_unavailable(error)
     try:
         async with here.stack.db.transaction() as session:
             for item in items:
-                await inbox.retry(session, item, reason, now=here.now)
+                await _again(session, here, item, reason, away=away)
     except Exception as again:
         if not (db.is_unavailable(again) or isinstance(again, errors.LostLeaseError)):
             raise

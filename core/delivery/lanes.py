@@ -101,8 +101,8 @@ class Queue:
         heapq.heappush(lane.waiting, (waiter.rank, waiter))
         self._place(waiter.chat, lane, now)
 
-    def left(self) -> None:
-        """A waiter is no longer waiting: it was granted, or gave up."""
+    def gave_up(self) -> None:
+        """A waiter was cancelled; its lane forgets it when its turn comes."""
         self.count -= 1
 
     def head(self, now: float) -> Waiter | None:
@@ -132,6 +132,7 @@ class Queue:
         first = lane.first()
         if first is not None:
             heapq.heappop(lane.waiting)
+            self.count -= 1
         self._place(chat, lane, now)
         return first
 

@@ -50,7 +50,7 @@ async def tell(
     added = 0
     for identity_id, platform, address in chats.all():
         row = _row(
-            "notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key}:{identity_id}"[:100], now=now
+            "notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key[:80]}:{identity_id}", now=now
         )
         added += await _add(session, {**row, "identity_id": identity_id, "member_id": member_id})
     return added

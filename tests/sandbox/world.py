@@ -80,10 +80,12 @@ class World:
         limits: telegram_limits.Limits | None = None,
     ) -> AsyncIterator[Self]:
         """The stand-ins answer until the block ends; without `start` the market begins shortly before a signal."""
-        found: Markets = markets or await asyncio.to_thread(_markets, folder)
-        begin: datetime = start or await asyncio.to_thread(moment.beginning, found, TIMEFRAME)
+        if markets is None:
+            markets = await asyncio.to_thread(_markets, folder)
+        if start is None:
+            start = await asyncio.to_thread(moment.beginning, markets, TIMEFRAME)
         account = history.History(folder / "history.jsonl")
-        world = cls(folder, account, found, begin, limits)
+        world = cls(folder, account, markets, start, limits)
         try:
             async with AsyncExitStack() as served:
                 for name in ("exchange", "telegram", "stripe"):

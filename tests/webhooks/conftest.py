@@ -112,9 +112,7 @@ async def open_world(
             "public_url": "https://signals.example",
             **settings,
         }
-        made = await make_stack(
-            database, book=book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values
-        )
+        made = await make_stack(database, book=book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values)
         app = server.build(made)
         url = await opened.enter_async_context(serving(app))
         stripe.webhook_url = f"{url}/webhooks/stripe"

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import io
 import json
 import time
 from datetime import timedelta
@@ -115,7 +116,9 @@ async def test_bytes_that_are_no_text_are_refused(world: World, body: bytes) -> 
 
 
 async def test_body_beyond_a_megabyte_is_refused(world: World) -> None:
-    assert (await post(world, "x" * (1024 * 1024 + 1), signed("x")))[0] == 413
+    large = io.BytesIO(b"x" * (1024 * 1024 + 1))
+    async with world.http.post(f"{world.url}/webhooks/stripe", data=large) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too_large")
 
 
 @pytest.mark.parametrize("obj", [{"data": None}, {"data": {"object": None}}, {"data": 7}, {"nothing": 1}])
@@ -197,6 +200,33 @@ async def test_s22_while_stripe_fails_nothing_changes_and_the_event_waits(world:
     await world.settle()
     assert await world.plans_of(anna) == set()
     assert {row.state for row in await world.inbox()} == {"done"}
+
+
+async def test_s22_stripe_away_for_a_day_gives_no_event_up(world: World) -> None:
+    anna = await world.member()
+    session = await world.checkout(anna)
+    world.stripe.fault("503", count=None)
+    world.stripe.pay(session)
+    for _ in range(30):
+        await world.settle()
+        await world.stripe.advance(1800)
+    assert "dead" not in {row.state for row in await world.inbox()}
+    world.stripe.api.faults.clear()
+    await world.settle()
+    assert await world.plans_of(anna) == {"signals"}
+
+
+async def test_event_that_always_breaks_us_is_given_up_with_an_alarm(world: World, monkeypatch: Any) -> None:
+    async def breaks(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(events, "take", breaks)
+    await post(world, event(), signed(event()))
+    for _ in range(inbox.MAX_ATTEMPTS):
+        await world.settle()
+        await world.stripe.advance(700)
+    assert [row.state for row in await world.inbox()] == ["dead"]
+    assert "event_given_up:stripe" in await world.alarms()
 
 
 async def test_s22_slow_stripe_delays_no_acknowledgement(world: World, monkeypatch: Any) -> None:

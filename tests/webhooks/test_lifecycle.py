@@ -276,7 +276,9 @@ async def test_s19_partial_refunds_keep_access_and_the_full_one_ends_it(world: W
     assert await world.plans_of(anna) == set()
 
 
-@pytest.mark.parametrize(("outcome", "has"), [("inquiry", True), ("warning_closed", True), ("open", False), ("lost", False)])
+@pytest.mark.parametrize(
+    ("outcome", "has"), [("inquiry", True), ("warning_closed", True), ("open", False), ("lost", False)]
+)
 async def test_s19_dispute_ends_access_but_an_inquiry_does_not(world: World, outcome: str, has: bool) -> None:
     anna = await world.member()
     sub = await world.subscribe(anna)

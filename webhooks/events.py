@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import structlog
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, db, errors, health, inbox
+from core import access, db, errors, health, inbox, models
 from core.billing import checkouts, subscriptions
 from core.delivery import outbox
 from webhooks import payments, prices, site
@@ -133,11 +134,14 @@ def _plan_name(here: site.Site, key: str) -> str:
 async def _again(session: AsyncSession, here: site.Site, item: inbox.Item, reason: str, *, away: bool) -> None:
     """The item is due again; an outage of others, however long, is no reason to give it up."""
     if away:
-        item = replace(item, attempts=min(item.attempts, inbox.MAX_ATTEMPTS - 1))
+        item = replace(item, attempts=min(item.attempts, inbox.MAX_ATTEMPTS - 2))
     elif item.attempts >= inbox.MAX_ATTEMPTS:
         text = f"The {item.source} event {item.event_id} ({item.kind}) was given up: {reason}"
         await health.alarm(session, f"event_given_up:{item.source}", text, now=here.now)
     await inbox.retry(session, item, reason, now=here.now)
+    if away:  # the inbox counts claims; those of an outage lengthen the pause and nothing else
+        row = update(models.Inbox).where(models.Inbox.id == item.id)
+        await db.execute(session, row.values(attempts=item.attempts))
 
 
 async def _later(here: site.Site, items: Iterable[inbox.Item], error: Exception) -> None:

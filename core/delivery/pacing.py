@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How much later than its grant a message may reach the platform without breaking a limit there.
 SLACK = 0.03
-_WINDOW = 1.0 + SLACK
+_WINDOW = 0.9
 _REMIND = 0.5
 
 
@@ -130,7 +130,7 @@ class Pacer:
         now, lane = self._clock(), self._queue.lane(waiter.chat)
         late = self._shared is not None and self._shared.late(grant, now) and waiter.tries < 3
         lane.give_back()
-        if late:
+        if late or max(self._paused_until, lane.held_until) > now:
             waiter.returned = grant.token
             waiter.tries += 1
             return False

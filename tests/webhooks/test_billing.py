@@ -269,8 +269,8 @@ async def test_x01_pages_errors_and_logs_hold_no_secret(worlds: Any, capfd: Any)
     texts.append((await post(world, link(world, anna)))[1])
     world.stripe.api.api_key = API_KEY
     sub = await world.subscribe(anna)
-    for path in ("/", "/metrics", "/readyz", "/thanks", "/nowhere", "/checkout/x"):
-        texts.append((await get(world, world.url + path))[1])
+    paths = ("/", "/metrics", "/readyz", "/thanks", "/nowhere", "/checkout/x")
+    texts += [(await get(world, world.url + path))[1] for path in paths]
     async with world.http.post(
         f"{world.url}/webhooks/stripe", data=b"{}", headers={"Stripe-Signature": "t=1,v1=aa"}
     ) as a:

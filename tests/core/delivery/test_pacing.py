@@ -20,7 +20,10 @@ def crowd(limits: pacing.Limits | None = None, *, stall: float = 0.0) -> virtual
 
 @dataclass(frozen=True)
 class Ask:
+    """So many messages to neighbouring chats, after a while; some senders give up soon."""
+
     after: float
+    count: int
     chat: int
     urgent: bool
     gives_up: float | None
@@ -29,43 +32,45 @@ class Ask:
 ASKS = draws.lists(
     draws.builds(
         Ask,
-        after=draws.sampled_from([0.0, 0.0, 0.0, 0.001, 0.03, 0.2, 1.1]),
+        after=draws.sampled_from([0.0, 0.0, 0.001, 0.03, 0.2, 0.9, 1.1]),
+        count=draws.sampled_from([1, 1, 3, 40]),
         chat=draws.integers(0, 60),
         urgent=draws.booleans(),
         gives_up=draws.sampled_from([None, None, None, 0.0, 0.05, 2.0]),
     ),
-    min_size=20,
-    max_size=150,
+    min_size=5,
+    max_size=25,
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(asks=ASKS, seed=draws.integers(0, 1000), pause=draws.none() | draws.floats(0, 5))
 async def test_no_pattern_of_messages_breaks_a_limit_and_none_starves(
     asks: list[Ask], seed: int, pause: float | None
 ) -> None:
     dice = random.Random(seed)
     people = crowd(stall=dice.choice([0.0, 0.12]))
-    hiccup = lambda: dice.choice([0.0] * 50 + [0.005, 0.08, 0.15])  # noqa: E731 - a die, thrown at each step
+    hiccup = lambda: dice.choice([0.0] * 20 + [0.005, 0.08, 0.15])  # noqa: E731 - a die, thrown at each step
     staying = 0
     for ask in asks:
         await people.world.run(ask.after, hiccup=hiccup)
         # Chats below ten are groups.
-        task = people.ask(str(ask.chat), group=ask.chat < 10, urgent=ask.urgent)
-        staying += ask.gives_up is None
-        if ask.gives_up is not None:
-            await people.world.run(ask.gives_up, hiccup=hiccup)
+        chats = range(ask.chat, ask.chat + ask.count)
+        tasks = [people.ask(str(chat), group=chat < 10, urgent=ask.urgent) for chat in chats]
+        if ask.gives_up is None:
+            staying += ask.count
+            continue
+        await people.world.run(ask.gives_up, hiccup=hiccup)
+        for task in tasks:
             task.cancel()
-    if pause is not None:
-        await people.pacer.pause(pause)
-        begun = people.world.now
+    begun = people.world.now
+    await people.pacer.pause(pause or 0)
     await people.world.run(600, hiccup=hiccup)
     assert virtual.most(people.times()) <= 30
-    for chat in range(61):
+    for chat in range(100):
         assert virtual.closest(people.times(str(chat))) >= 1.0
         assert chat >= 10 or virtual.most(people.times(str(chat)), 60) <= 20
-    if pause is not None:
-        assert not [at for at in people.times() if begun < at < begun + pause]
+    assert not [at for at in people.times() if begun < at < begun + (pause or 0)]
     assert people.pacer.waiting() == 0
     assert len(people.sent) >= staying
     await people.leave()

@@ -1,0 +1,170 @@
+"""The panel beside the chats: what is happening in the world, in a newcomer's words, and what they may set going."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from tests.sandbox import checker_reading, market_history, phone, stripe_billing, stripe_pages
+from tests.sandbox import world as worlds
+
+Json = dict[str, Any]
+Row = dict[str, Any]
+
+PACE, FAST = 4.0, 1.0
+"""Real seconds from one candle to the next."""
+_CURVE = 60
+_TOLD = 7
+
+SEATS = (
+    phone.Seat(worlds.MEMBER, "You", "You are Maya, new here"),
+    phone.Seat(worlds.STRANGER, "Noah", "Noah looks around and never pays"),
+    phone.Seat(worlds.OPERATOR, "Olga", "Olga operates this service"),
+)
+
+
+class Panel:
+    """`facts` for the phone page, and its `deeds`."""
+
+    def __init__(self, world: worlds.World, product_url: str) -> None:
+        self._world, self._product_url = world, product_url
+        self._read = 0
+        self._told: list[Json] = []
+        self._met: dict[str, bool] = {}
+        self.deeds: dict[str, phone.Deed] = {
+            "run": self._run,
+            "fast": self._fast,
+            "pause": self._pause,
+            "candle": self._candle,
+            "period": self._period,
+            "decline": self._decline,
+        }
+
+    # --- what a visitor sets going
+
+    async def _run(self) -> str:
+        self._world.pace = PACE
+        return f"A candle closes every {PACE:.0f} seconds."
+
+    async def _fast(self) -> str:
+        self._world.pace = FAST
+        return "A candle closes every second."
+
+    async def _pause(self) -> str:
+        self._world.pace = None
+        return "The market stands still."
+
+    async def _candle(self) -> str:
+        now = await self._world.next_candle()
+        return f"It is {now:%H:%M} UTC at the exchange."
+
+    async def _period(self) -> str:
+        if not await self._world.end_paid_period():
+            return "Nobody has a running subscription yet."
+        return "The paid month is over. Stripe has done what it does then."
+
+    async def _decline(self) -> str:
+        if not self._world.decline_next_renewal():
+            return "Nobody has a running subscription yet."
+        return "The bank will decline the next renewal. Now skip to the end of the paid period."
+
+    # --- what a visitor sees
+
+    def facts(self) -> Json:
+        """Everything the panel shows, as JSON values."""
+        self._catch_up()
+        world = self._world
+        return {
+            "label": world.label,
+            "real": world.label == market_history.REAL,
+            "clock": f"{world.exchange.now:%-d %b %Y, %H:%M}",
+            "pace": {None: "pause", PACE: "run", FAST: "fast"}.get(world.pace, "run"),
+            "markets": [self._market(market.symbol) for market in world.exchange.markets.values()],
+            "plan": self._plan(),
+            "steps": [{"text": text, "done": self._met.get(key, False)} for key, text in _STEPS.items()],
+            "told": self._told,
+            "links": {"Status page": self._product_url + "/", "Metrics": self._product_url + "/metrics"},
+        }
+
+    def _market(self, symbol: str) -> Json:
+        candles = self._world.exchange.markets[symbol.replace("/", "")].candles(worlds.TIMEFRAME)
+        assert candles is not None
+        now = round(self._world.exchange.now.timestamp() * 1000)
+        end = int(np.searchsorted(candles.ts, now - candles.length, "right"))
+        closes = [float(close) for close in candles.close[max(0, end - _CURVE) : end]]
+        return {
+            "symbol": symbol,
+            "closes": closes,
+            "last": f"{closes[-1]:,.2f}".replace(",", "\u202f") if closes else "–",
+        }
+
+    def _plan(self) -> str:
+        sub = self._world.subscription
+        if sub is None:
+            return "No subscription yet."
+        until = datetime.fromtimestamp(stripe_billing.period_end(sub), UTC)
+        if sub["status"] in {"canceled", "incomplete_expired"}:
+            return "The subscription has ended."
+        if sub["cancel_at"] is not None:
+            return f"Cancelled; paid until {until:%-d %B %Y}."
+        if sub["status"] == "past_due":
+            return "The last payment was declined; Stripe tries again."
+        return f"Paid until {until:%-d %B %Y}, then it renews."
+
+    def _catch_up(self) -> None:
+        rows = self._world.history.events[self._read :]
+        self._read += len(rows)
+        for row in rows:
+            for key in _met(row):
+                self._met[key] = True
+            if words := self._words(row):
+                at = datetime.now().astimezone()
+                self._told = [{"at": f"{at:%H:%M:%S}", "text": words}, *self._told][:_TOLD]
+
+    def _words(self, row: Row) -> str:
+        match row["event"]:
+            case "telegram_message":
+                return self._message_words(row)
+            case "telegram_refused" if row["method"].startswith("send"):
+                return f"Telegram refused a message: {row['description']}"
+            case "stripe_paid" | "stripe_renewed":
+                what = "A payment" if row["event"] == "stripe_paid" else "A renewal"
+                return f"{what} of {stripe_pages.money(row['amount'], self._world.price['currency'])} arrived at Stripe"
+        return _WORDS.get(row["event"], "")
+
+    def _message_words(self, row: Row) -> str:
+        person = self._world.telegram.people.get(row["chat_id"])
+        name = person.first_name if person else str(row["chat_id"])
+        for copies, words in (
+            (checker_reading.openings([row]), "Signal"),
+            (checker_reading.updates([row]), "The end of"),
+        ):
+            if copies:
+                return f"{words} #{copies[0].signal} ({copies[0].market[0]}) reached {name}"
+        return ""
+
+
+_STEPS = {
+    "started": "Press Start, then look at /plans",
+    "paid": "Send /subscribe, open the checkout page and pay",
+    "signal": "Wait for a signal with its chart",
+    "result": "See how it ends, as a reply",
+    "planned": "Cancel: /cancel opens the billing portal",
+    "ended": "Skip to the end of the paid period",
+}
+_WORDS = {
+    "stripe_session_created": "A checkout was opened at Stripe",
+    "stripe_cancel_planned": "A cancellation was noted at Stripe",
+    "stripe_payment_failed": "A bank declined a payment",
+    "stripe_ended": "A subscription has ended at Stripe",
+}
+_EVENTS = {"stripe_paid": "paid", "stripe_cancel_planned": "planned", "stripe_ended": "ended"}
+
+
+def _met(row: Row) -> list[str]:
+    """The steps of a newcomer's way that this event completes."""
+    if row["event"] != "telegram_message" or row["chat_id"] != worlds.MEMBER:
+        return [_EVENTS[row["event"]]] if row["event"] in _EVENTS else []
+    met = ["started"]
+    met += ["signal"] if checker_reading.openings([row]) else []
+    return met + (["result"] if checker_reading.updates([row]) else [])

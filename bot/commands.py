@@ -238,7 +238,7 @@ async def _paysupport(_session: AsyncSession, visit: Visit) -> messages.Message:
 
 COMMANDS: Sequence[Command] = (
     Command("start", "what this is", _start, group=True),
-    Command("latest", "the latest signals; /latest BTC for one pair", _latest, group=True),
+    Command("latest", "the latest signals; add a pair, such as BTC", _latest, group=True),
     Command("plans", "plans and prices", _plans, group=True),
     Command("subscribe", "get the signals", _subscribe),
     Command("status", "your access, and until when", _status),

@@ -120,11 +120,15 @@ def read(path: Path) -> Catalogue:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise errors.ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of the path, the encoding or the TOML
         raise errors.ConfigError(f"The catalogue {path} is not valid TOML: {error}.") from error
     try:
         return Catalogue.model_validate(data)
     except ValidationError as error:
         raise errors.ConfigError(
-            *(f"{path.name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors())
+            *(f"{path.name}: {'.'.join(map(str, fault['loc']))}: {_said(fault['msg'])}." for fault in error.errors())
         ) from error
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").rstrip(".")

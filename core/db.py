@@ -30,13 +30,15 @@ def normalised(url: str) -> URL:
     """The URL with the driver that SignalStack uses: aiosqlite or asyncpg, whatever driver the operator named."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number; its text may show the password
         raise errors.ConfigError(
             "DATABASE_URL is not a database address; write sqlite+aiosqlite:///file.db or postgresql://user@host/name."
-        ) from error
+        ) from None
     backend = parsed.get_backend_name()
     if backend in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+asyncpg")
+        # Hosted databases hand out addresses with libpq's word for TLS; asyncpg says `ssl`.
+        query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
+        return parsed.set(drivername="postgresql+asyncpg", query=query)
     if backend == "sqlite":
         return parsed.set(drivername="sqlite+aiosqlite")
     raise errors.ConfigError(f"DATABASE_URL names {backend}; SignalStack works with SQLite and PostgreSQL.")

@@ -11,7 +11,7 @@ from structlog.types import EventDict, Processor
 # Telegram bot tokens, Stripe keys and webhook secrets, Discord bot tokens, passwords in URLs.
 _SECRETS = re.compile(
     r"\d{6,12}:[A-Za-z0-9_-]{16,}|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"
-    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@"']*:[^/\s"']+(?=@)"
 )
 # httpx logs whole request URLs, and Telegram's URLs contain the bot token; the others talk much and say little.
 _QUIET = (
@@ -24,7 +24,7 @@ MASK = "[secret]"
 
 def redacted(text: str) -> str:
     """The text with every secret that is known or recognisable replaced by a mask."""
-    for secret in _known:
+    for secret in sorted(_known, key=len, reverse=True):  # a secret may begin with another one
         text = text.replace(secret, MASK)
     return _SECRETS.sub(MASK, text)
 
@@ -69,7 +69,8 @@ def setup(level: str = "info", style: str = "", *, stream: Any = None) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    plain = structlog.dev.plain_traceback  # a prettier one would show local variables
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)
     last: Processor = console if style == "console" else structlog.processors.JSONRenderer()
     finish = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
     handler = logging.StreamHandler(stream)

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -87,11 +89,7 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
 
     `billing` False: what `signalstack stripe setup` is about to create may still be missing.
     """
-    faults: list[str] = []
-    try:
-        settings = Settings(_env_file=env_file)
-    except ValidationError as error:
-        raise errors.ConfigError(*(_sentence(dict(fault)) for fault in error.errors())) from None
+    settings, faults = _settings(env_file)
     book = catalogue.Catalogue()
     for check in (lambda: db.normalised(settings.database_url), lambda: _secret(settings)):
         try:
@@ -107,10 +105,22 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
     if billing:
         faults += _unready_billing(settings, book)
     if faults:
-        raise errors.ConfigError(*faults)
+        raise errors.ConfigError(*dict.fromkeys(faults))
     settings = settings.model_copy(update={"secret_key": SecretStr(_secret(settings))})
     _keep_out_of_logs(settings)
     return settings, book
+
+
+def _settings(env_file: Path | None) -> tuple[Settings, list[str]]:
+    """The settings, with the default for each one that is faulty, and a sentence for each of these."""
+    try:
+        return Settings(_env_file=env_file), []
+    except ValidationError as error:
+        faults = [dict(fault) for fault in error.errors()]
+        usable = {str(fault["loc"][0]): Settings.model_fields[str(fault["loc"][0])].default for fault in faults}
+        return Settings(_env_file=env_file, **usable), [_sentence(fault) for fault in faults]
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.ConfigError(f"The file {env_file} cannot be read as UTF-8 text ({type(error).__name__}).") from None
 
 
 def _sentence(fault: dict[str, Any]) -> str:
@@ -185,21 +195,40 @@ def _secret(settings: Settings) -> str:
         raise errors.ConfigError("SECRET_KEY is missing: every process needs the same one to sign links.")
     if not url.database or url.database == ":memory:":
         return secrets.token_urlsafe(32)
-    path = Path(url.database).with_suffix(".key")
+    path = Path(url.database)
+    return _kept_secret(path.with_name(f"{path.stem}.key"))
+
+
+def _kept_secret(path: Path) -> str:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        if not path.exists():
+            _write_secret(path)
+        kept = path.read_text().strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise errors.ConfigError(f"The key file beside the database cannot be used: {path}: {reason}.") from None
+    if len(kept) < 16:
+        raise errors.ConfigError(f"The key file {path} is damaged; delete it, or set SECRET_KEY.")
+    return kept
+
+
+def _write_secret(path: Path) -> None:
+    """The file is there as a whole or not at all: half a key would sign links that anybody can forge."""
+    number, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(number, "w") as file:
             file.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise errors.ConfigError(f"The folder of the database cannot be written: {path}: {error.strerror}.") from error
-    return path.read_text().strip()
+        with suppress(FileExistsError):  # another process was first
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
 
 
 def _keep_out_of_logs(settings: Settings) -> None:
     for value in dict(settings).values():
         if isinstance(value, SecretStr):
-            log.keep_out(*value.get_secret_value().split(","))
+            whole = value.get_secret_value()
+            log.keep_out(whole, *(part.strip() for part in whole.split(",")))
     password = db.normalised(settings.database_url).password
     if password:
         log.keep_out(str(password))

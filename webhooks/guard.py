@@ -12,7 +12,7 @@ from webhooks import site
 
 LIMIT = 1024 * 1024
 """Bytes that a request's body may have."""
-_SECONDS = 30
+_SECONDS, _BODY_SECONDS = 30, 10
 _WORDS = {
     400: ("bad_request", "That did not work", "The request could not be understood."),
     403: ("forbidden", "Not allowed", "You may not see this."),
@@ -80,7 +80,7 @@ def fault(request: web.Request, status: int, text: str = "") -> web.Response:
 async def body(request: web.Request) -> bytes:
     """The raw body; a sender that is too slow gets a 408, one that sends too much a 413."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None

@@ -13,7 +13,11 @@ _SUBSCRIBE = ((text.Button("Plans", data="/plans"),),)
 
 def access_started(facts: Facts, service: catalogue.Service) -> text.Message:
     until = figures.moment_of(facts.get("until"))
-    term = f"It renews on {until}." if facts.get("renews", True) else f"It is paid until {until} and does not renew."
+    term = (
+        "It renews by itself until you cancel."
+        if facts.get("renews", True)
+        else f"It is paid until {until} and does not renew."
+    )
     return text.message(
         text.line(text.bold(f"Welcome! {facts['plan']} is on.")),
         text.line(f"Payment received, thank you. {term}"),
@@ -49,7 +53,7 @@ def cancel_planned(facts: Facts, _service: catalogue.Service) -> text.Message:
 def cancel_undone(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"{facts['plan']} goes on.")),
-        f"Your cancellation is undone; it renews on {figures.moment_of(facts.get('until'))}.",
+        "Your cancellation is undone; it renews by itself as before.",
     )
 
 

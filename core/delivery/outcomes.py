@@ -120,8 +120,9 @@ def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noq
             return replace(step, state=State.SENT)
         case NotSent(reason, after):
             wait = timedelta(seconds=min(120.0, 0.5 * 2**attempt.attempts) if after is None else after)
-            # A flood pause is no failure of this message, so it costs no attempt.
-            return replace(step, reason=reason, not_before=now + wait, attempts=tried if not after else tried - 1)
+            # A flood pause is no failure of this message, so it costs no attempt; but each step must cost something.
+            free = after is not None and after >= 1
+            return replace(step, reason=reason, not_before=now + wait, attempts=attempt.attempts if free else tried)
         case Ambiguous(reason):
             again = attempt.kind in RESENT_KINDS and attempt.ambiguities == 0
             state = State.PENDING if again else State.AMBIGUOUS

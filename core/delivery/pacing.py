@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How much later than its grant a message may reach the platform without breaking a limit there.
 SLACK = 0.03
-_WINDOW = 0.9
+_WINDOW = 1.0 + SLACK
 _REMIND = 0.5
 
 

@@ -219,9 +219,10 @@ async def test_status_of_a_guest_says_what_to_do(lite: Chat) -> None:
 )
 async def test_status_of_a_gift(lite: Chat, until: int | None, words: str) -> None:
     await lite.ask("/start")
+    member = await lite.member()
     async with lite.db.transaction() as session:
         end = None if until is None else lite.now + timedelta(days=until)
-        await access.grant(session, await lite.member(), GOLD, lite.book, until=end, by="cli", now=lite.now)
+        await access.grant(session, member, GOLD, lite.book, until=end, by="cli", now=lite.now)
 
     await lite.priced()
     assert words in (await lite.ask("/status")).plain
@@ -396,8 +397,9 @@ async def test_talk_in_public_is_not_ours(lite: Chat) -> None:
 async def test_x05_operator_commands_do_nothing_in_chat(lite: Chat, command: str) -> None:
     assert "I do not know that command" in (await lite.ask(command)).plain
     assert await lite.replies(command, chat="-5") == []
+    member = await lite.member()
     async with lite.db.transaction() as session:
-        assert await access.plans_of(session, await lite.member(), now=lite.now) == set()
+        assert await access.plans_of(session, member, now=lite.now) == set()
 
 
 async def test_who_asks_too_much_waits_for_the_answers(lite: Chat) -> None:

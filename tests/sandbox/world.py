@@ -28,7 +28,7 @@ Markets = moment.Markets
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 TIMEFRAME = "1h"
 MEMBER, OPERATOR, STRANGER = 1001, 1002, 1003
-DAY = 86_400
+CACHE = Path(__file__).parents[2] / ".demo" / "market"
 
 
 class NothingHappenedError(Exception):
@@ -236,5 +236,5 @@ def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:
 
 def _markets(folder: Path) -> Markets:
     folder.mkdir(parents=True, exist_ok=True)
-    markets, _ = market_history.load_markets(SYMBOLS, [TIMEFRAME], cache=folder.parent / ".demo-market")
+    markets, _ = market_history.load_markets(SYMBOLS, [TIMEFRAME], cache=CACHE)
     return markets

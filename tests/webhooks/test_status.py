@@ -23,9 +23,9 @@ def signal(world: World, **fields: Any) -> models.Signal:
         "timeframe": "1h",
         "candle": 1,
         "direction": "long",
-        "entry": Decimal("40000"),
-        "target": Decimal("41000"),
-        "stop": Decimal("39500"),
+        "entry": Decimal(40000),
+        "target": Decimal(41000),
+        "stop": Decimal(39500),
         "tick": Decimal("0.01"),
         "reason": "",
         "figures": {},
@@ -54,9 +54,9 @@ async def test_empty_status_page_says_so_plainly(world: World) -> None:
 async def test_status_page_shows_results_with_losses_and_nothing_of_open_signals(both: World) -> None:
     closed = {"closed_at": both.now, "close_candle": 5}
     rows = [
-        signal(both, candle=1, status="target", close_price=Decimal("41000"), **closed),
-        signal(both, candle=2, status="stopped", close_price=Decimal("39500"), symbol="ETH/USDT", **closed),
-        signal(both, candle=3, status="expired", close_price=Decimal("39900"), direction="short", late=True, **closed),
+        signal(both, candle=1, status="target", close_price=Decimal(41000), **closed),
+        signal(both, candle=2, status="stopped", close_price=Decimal(39500), symbol="ETH/USDT", **closed),
+        signal(both, candle=3, status="expired", close_price=Decimal(39900), direction="short", late=True, **closed),
         signal(both, candle=4, symbol="SECRET/USDT", entry=Decimal("12345.67")),
     ]
     async with both.stack.db.transaction() as session:

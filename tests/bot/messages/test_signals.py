@@ -189,7 +189,7 @@ def test_every_notice_is_said_in_words(name: str) -> None:
 
     for fact in ("plan", "text", "key"):
         assert str(facts.get(fact, "")) in first.plain
-    if str(facts.get("until", "")).startswith("2026"):
+    if name in {"cancel_planned", "payment_failed"}:
         assert "15 Feb 2026, 12:00 UTC" in first.plain
     assert again.plain.splitlines()[0].endswith("(repeat)")
 

@@ -1,0 +1,169 @@
+"""The pacer over several processes, in real time, with a real Redis that hangs, dies and forgets."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+from redis.asyncio import Redis
+
+from core.delivery import pacing
+from tests import servers
+from tests.core.delivery import virtual
+
+ROOT = Path(__file__).parents[3]
+Sent = list[tuple[float, str]]
+
+
+@asynccontextmanager
+async def sender(url: str, seconds: float, number: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    start = [sys.executable, "-m", "tests.core.delivery.sender", url, str(seconds), str(number)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*start, cwd=ROOT, stdin=pipe, stdout=pipe)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_t08_processes_together_keep_the_limits_and_the_pause(redis_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        team = [await stack.enter_async_context(sender(redis_url, 3.6, number)) for number in range(3)]
+        for process in team:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert await process.stdout.readline() == b"ready\n"
+        for process in team:
+            process.stdin.write(b"go\n")  # type: ignore[union-attr]
+        await asyncio.sleep(1.5)
+        team[0].stdin.write(b"pause\n")  # type: ignore[union-attr]
+        said = await asyncio.gather(*(process.communicate() for process in team))
+    lines = [line.split(maxsplit=1) for out, _ in said for line in out.decode().splitlines()]
+    sent = [(float(at), chat) for at, chat in lines if chat != "pause"]
+    [paused] = [float(at) for at, chat in lines if chat == "pause"]
+    times = [at for at, _ in sent]
+    assert virtual.most(times) <= 30
+    assert not [at for at in times if paused + 0.01 < at < paused + 0.99]
+    assert len(times) >= 0.75 * 29 * 2.6
+    for chat in {chat for _, chat in sent}:
+        assert virtual.closest([at for at, where in sent if where == chat]) >= 1.0
+    assert len([at for at, chat in sent if chat == "-100"]) <= 3
+    per_process = [len(out.splitlines()) for out, _ in said]
+    assert min(per_process) >= max(per_process) / 4
+
+
+@asynccontextmanager
+async def pair(url: str) -> AsyncIterator[Sent]:
+    """Two pacers as in two processes, each with its own connection and more messages than may leave."""
+    sent: Sent = []
+
+    async def send(pacer: pacing.Pacer, chat: str) -> None:
+        while True:
+            await pacer.acquire(chat)
+            sent.append((time.monotonic(), chat))
+
+    async with AsyncExitStack() as stack:
+        jobs = []
+        for number in range(2):
+            redis = await stack.enter_async_context(Redis.from_url(url, socket_connect_timeout=0.5))
+            pacer = pacing.Pacer("telegram", pacing.Limits(), redis=redis)
+            jobs += [asyncio.create_task(send(pacer, f"{number} {chat}")) for chat in range(60)]
+        yield sent
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+
+async def until(sent: Sent, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(sent) < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_q11_a_flushed_redis_breaks_no_limit(own_redis: servers.Redis) -> None:
+    async with pair(own_redis.url) as sent, Redis.from_url(own_redis.url) as redis:
+        await until(sent, 25)
+        await redis.flushall()
+        await until(sent, 50)
+        await redis.flushall()
+        await until(sent, 75)
+    assert virtual.most([at for at, _ in sent]) <= 30
+
+
+@pytest.mark.parametrize("how", ["stopped", "hanging"])
+async def test_q11_without_redis_messages_leave_at_a_lower_rate(own_redis: servers.Redis, how: str) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with pair(own_redis.url) as sent:
+            await until(sent, 25)
+            if how == "stopped":
+                own_redis.stop(signal.SIGKILL)
+            else:
+                own_redis.send(signal.SIGSTOP)
+            away = time.monotonic()
+            await asyncio.sleep(2.5)
+            alone = [at for at, _ in sent if at > away + 0.5]
+            if how == "stopped":
+                own_redis.start()
+            else:
+                own_redis.send(signal.SIGCONT)
+            await until(sent, len(sent) + 40)
+    assert virtual.most([at for at, _ in sent]) <= 30
+    assert 2 <= len(alone) <= 2 * 7 * 2.5
+    events = [log["event"] for log in logs]
+    assert events.count("pacing_redis_away") == 2  # once for each process
+    assert events.count("pacing_redis_returned") == 2
+
+
+async def test_q11_a_dead_port_delays_the_first_message_by_little_more_than_a_second() -> None:
+    async with Redis.from_url(f"redis://127.0.0.1:{servers.free_port()}", socket_connect_timeout=0.5) as redis:
+        pacer = pacing.Pacer("telegram", pacing.Limits(), redis=redis)
+        async with asyncio.timeout(2):
+            await pacer.acquire("1")
+
+
+async def test_the_first_message_of_all_leaves_at_once(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        pacer = pacing.Pacer("telegram", pacing.Limits(), redis=redis)
+        async with asyncio.timeout(0.5):
+            await pacer.acquire("1")
+
+
+async def test_t07_a_pause_for_one_chat_is_kept_by_the_others(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        one, other = (pacing.Pacer("telegram", pacing.Limits(), redis=redis) for _ in range(2))
+        await one.pause(0.6, "slow")
+        begun = time.monotonic()
+        slow = asyncio.create_task(other.acquire("slow"))
+        await other.acquire("quick")
+        assert time.monotonic() - begun < 0.5
+        await slow
+        assert time.monotonic() - begun >= 0.59
+
+
+async def test_t07_a_pause_outlives_a_flushed_redis(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        one, other = (pacing.Pacer("telegram", pacing.Limits(), redis=redis) for _ in range(2))
+        await one.pause(1.5)
+        begun = time.monotonic()
+        waiting = asyncio.create_task(one.acquire("1"))
+        await asyncio.sleep(0.1)
+        await redis.flushdb()
+        await asyncio.sleep(0.6)
+        await other.acquire("2")
+        assert time.monotonic() - begun >= 1.49
+        await waiting
+
+
+async def test_platforms_do_not_share_their_limits(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        one, other = (pacing.Pacer(name, pacing.Limits(), redis=redis) for name in ("telegram", "discord"))
+        await one.pause(30)
+        async with asyncio.timeout(1):
+            await other.acquire("1")

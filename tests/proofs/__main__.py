@@ -1,0 +1,42 @@
+"""`make prove`: the long proofs, each on its own servers, each printing its figures; exit 1 when one fails."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests import databases, servers
+from tests.proofs import kill
+
+
+async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    scale = kill.Scale(seed=options.seed, signals=options.signals, kills=options.kills)
+    outcome = await kill.prove(folder, database_url, scale)
+    print(outcome)
+    return outcome.ok
+
+
+PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {"kill": _kill}
+
+
+def main() -> int:
+    """The named proofs, or all of them, were run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
+    parser.add_argument("proofs", nargs="*", choices=[*PROOFS, []], default=[])
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--signals", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=20)
+    options = parser.parse_args()
+    good = True
+    with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:
+        for name in options.proofs or PROOFS:
+            print(f"--- {name}", flush=True)
+            with tempfile.TemporaryDirectory() as folder:
+                good &= asyncio.run(PROOFS[name](Path(folder), maker.filled(), options))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

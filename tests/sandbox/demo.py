@@ -1,0 +1,168 @@
+"""`make demo`: the sandbox and the product on this machine, to be tried by hand, or played as a story unattended."""
+
+import asyncio
+import fcntl
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+from tests.sandbox import demo_story, panel, phone, product, telegram, transcript
+from tests.sandbox.world import MEMBER, OPERATOR, STRANGER, NothingHappenedError, World
+
+HOME = product.ROOT / ".demo"
+PHONE_PORTS = (8090, 8091, 8092)
+PRODUCT_PORTS = (8080, 8081, 8082)
+OF_A_RUN = ("signalstack.db", "signalstack.db-wal", "signalstack.db-shm", "product.log", "history.jsonl")
+
+
+class BusyError(Exception):
+    """Another demonstration is running in the folder."""
+
+
+def run(*, once: bool) -> int:
+    """The exit code of a whole demonstration: 0 when the story was complete, or when somebody ended the live one."""
+    try:
+        with _folder(HOME / ("once" if once else "live")) as folder:
+            return asyncio.run(_until_stopped(_once(folder) if once else _live(folder)))
+    except (BusyError, product.ProductError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[Path]:
+    """The folder, ours alone and without what an earlier run left: the world outside of the product is new each time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"Another demonstration is running in {folder}; end it first.") from None
+        for name in OF_A_RUN:
+            (folder / name).unlink(missing_ok=True)
+        yield folder
+
+
+async def _until_stopped(work: Awaitable[int]) -> int:
+    """The work's exit code; Ctrl-C and SIGTERM end it in good order, once, with 130 unless it says otherwise."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 130
+
+
+@asynccontextmanager
+async def staged(folder: Path, *ports: int) -> AsyncIterator[tuple[World, product.Product]]:
+    """A world, and the product running in it on the first of these ports that is free."""
+    async with World.open(folder) as world:
+        shop = product.Product(folder, world.environment(), port=product.free_port(*ports))
+        world.expect_events_at(shop.url)
+        async with shop:
+            yield world, shop
+
+
+# --- unattended
+
+
+async def _once(folder: Path) -> int:
+    began = time.monotonic()
+    async with staged(folder) as (world, shop):
+        print(f"SignalStack against a sandbox: {world.label}, from {world.exchange.now:%-d %B %Y, %H:%M} UTC.\n")
+        outcome = await demo_story.Story(world, shop, _say).told()
+        print("\n" + "\n\n".join(_chats(world.telegram)) + "\n")
+    print(f"History checker: {outcome.verdict}")
+    print(f"The whole history: {folder / 'history.jsonl'}")
+    if not outcome.missing and outcome.verdict.ok:
+        print(f"\nEvery step happened, in {time.monotonic() - began:.0f} s.")
+        return 0
+    if outcome.missing:
+        print(f"\nMissing: {outcome.missing}.\n{outcome.reason}")
+    print(shop.last_words())
+    return 1
+
+
+def _chats(world: telegram.Telegram) -> list[str]:
+    who = {MEMBER: "a new member", STRANGER: "never pays", OPERATOR: "the operator"}
+    return [transcript.chat(world, user, about) for user, about in who.items()]
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+# --- by hand
+
+
+async def _live(folder: Path) -> int:
+    _say("Starting the sandbox and the product …")
+    try:
+        async with staged(folder, *PRODUCT_PORTS) as (world, shop), visited(world, shop.url, *PHONE_PORTS) as url:
+            _say(_welcome(world, shop, url))
+            return await _attended(world, shop)
+    except asyncio.CancelledError:
+        _say("\nStopped.")
+        return 0
+
+
+@asynccontextmanager
+async def visited(world: World, product_url: str, *ports: int) -> AsyncIterator[str]:
+    """The phone page over this world, at the address it yields."""
+    beside = panel.Panel(world, product_url)
+    page = phone.Phone(world.telegram, panel.SEATS, facts=beside.facts, deeds=beside.deeds)
+    async with phone.serving(page, product.free_port(*ports)) as url:
+        yield url
+
+
+def _welcome(world: World, shop: product.Product, url: str) -> str:
+    return f"""
+SignalStack is running on this machine, against stand-ins for Telegram, Stripe and the exchange ({world.label}).
+No account, no money, no network.
+
+  {url:<28}  begin here: you are a new member in a chat; subscribe, pay, get signals
+  {shop.url + "/":<28}  the status page that everybody can see
+
+Log and history lie in {shop.folder}. Ctrl-C ends it.
+"""
+
+
+async def _attended(world: World, shop: product.Product) -> int:
+    """Goes on until cancelled; 1 when the product ends by itself."""
+    async with asyncio.TaskGroup() as jobs:
+        running = [jobs.create_task(work()) for work in (world.play, _lively(world), _starting_the_market(world))]
+        while shop.running:
+            await asyncio.sleep(0.2)
+        for job in running:
+            job.cancel()
+    with suppress(product.ProductError):
+        shop.check()
+    _say(f"The product has ended by itself.\n{shop.last_words()}")
+    return 1
+
+
+def _lively(world: World) -> Callable[[], Awaitable[None]]:
+    async def work() -> None:
+        """Noah and Olga are there already when the visitor comes."""
+        for user, question in ((STRANGER, "/latest"), (OPERATOR, "/service")):
+            await world.telegram.start(user)
+            with suppress(NothingHappenedError):
+                await world.message(user, "Welcome", within=30)
+            await world.telegram.say(user, question)
+
+    return work
+
+
+def _starting_the_market(world: World) -> Callable[[], Awaitable[None]]:
+    async def work() -> None:
+        """The market begins to move when somebody has paid, so that no newcomer misses the first signal."""
+        while not world.history.of("stripe_paid") and world.pace is None:
+            await asyncio.sleep(0.2)
+        world.pace = world.pace or panel.PACE
+
+    return work

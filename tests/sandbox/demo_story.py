@@ -1,0 +1,198 @@
+"""The story of the demonstration, played without a hand: every step either happened or is named as missing."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.sandbox import checker, checker_reading, moment, product, telegram, visitor
+from tests.sandbox.world import MEMBER, OPERATOR, STRANGER, NothingHappenedError, World
+
+SOON = 15.0
+"""Seconds within which an answer must have come; it usually takes a fraction of one."""
+SETTLE = 0.7
+"""Seconds after a candle's close in which whatever it led to arrives."""
+
+
+class MissingError(Exception):
+    """Something on the way was not as it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the story ended; `missing` names the step that did not happen, empty when all did."""
+
+    missing: str
+    reason: str
+    verdict: checker.Verdict
+
+
+class Story:
+    """One telling of the story in this world, with this product."""
+
+    def __init__(self, world: World, shop: product.Product, say: Callable[[str], None]) -> None:
+        self._world, self._shop, self._say = world, shop, say
+        self._telegram = world.telegram
+        self._opening: telegram.Message | None = None
+        self._signal = 0
+
+    async def told(self) -> Outcome:
+        """The story has been played as far as it goes; each step that happened was said."""
+        steps: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+            ("Maya joins", self._joins),
+            ("Noah and Olga join too", self._others_join),
+            ("Maya looks at the plans", self._plans),
+            ("Maya subscribes and pays on the pages of shop and bank", self._pays),
+            ("Maya is told in the chat that her access is on", self._welcomed),
+            ("a signal reaches Maya with its chart", self._signalled),
+            ("Maya asks for her status and the latest signals", self._asks),
+            ("Noah, who never paid, asks for the latest and gets nothing paid", self._refused),
+            ("the signal's end reaches Maya as a reply", self._ended),
+            ("Olga, the operator, sees that every part works", self._operates),
+            ("Maya cancels in the billing portal and is told what it means", self._cancels),
+            ("the paid month ends, Maya loses access and is told", self._leaves),
+            ("Maya now sees results only", self._outside),
+            ("Noah received no signal", self._nothing_for_noah),
+        ]
+        for title, step in steps:
+            began = time.monotonic()
+            try:
+                self._shop.check()
+                words = await step()
+            except (NothingHappenedError, MissingError, visitor.PageError, product.ProductError) as error:
+                self._say(f"  ✗ {title}")
+                return Outcome(title, str(error), self._world.judge())
+            self._say(f"  ✓ {title}{': ' + words if words else ''} ({time.monotonic() - began:.1f} s)")
+        return Outcome("", "", self._world.judge())
+
+    # --- the steps
+
+    async def _joins(self) -> str:
+        answer = await self._ask(MEMBER, "/start", "Welcome")
+        return answer.text.partition("\n")[0]
+
+    async def _others_join(self) -> str:
+        await self._ask(STRANGER, "/start", "Welcome")
+        await self._ask(OPERATOR, "/start", "Welcome")
+        return ""
+
+    async def _plans(self) -> str:
+        answer = await self._ask(MEMBER, "/plans", "29.00")
+        return next(line for line in answer.text.splitlines() if "29.00" in line)
+
+    async def _pays(self) -> str:
+        link = _link(await self._ask(MEMBER, "/subscribe", "29.00"))
+        async with visitor.Visitor() as browser:
+            page = await browser.look(link)
+            if "29.00" not in page.text:
+                raise MissingError(f"The checkout page shows no price: {page.text[:300]}")
+            if self._world.history.of("stripe_session_created"):
+                raise MissingError("Looking at the checkout page has opened a checkout already.")
+            page = await browser.press(page, "Continue to payment")
+            if not page.url.startswith(self._world.addresses["stripe"]):
+                raise MissingError(f"The shop's button led to {page.url} and not to the bank.")
+            page = await browser.press(page, "Pay", email="maya@example.com")
+        paid = self._world.history.of("stripe_paid")
+        if not paid:
+            raise MissingError(f"Stripe received nothing; the page says: {page.text[:300]}")
+        return f"{paid[-1]['amount'] / 100:.2f} {self._world.price['currency'].upper()}, back at “{page.text[:60]}…”"
+
+    async def _welcomed(self) -> str:
+        return (await self._world.message(MEMBER, "is on.", within=SOON)).text.partition("\n")[0]
+
+    async def _signalled(self) -> str:
+        for count in range(1, moment.LEAD + 40):
+            await self._world.next_candle()
+            if found := await self._soon(lambda: self._of(MEMBER, checker_reading.openings)):
+                self._signal, self._opening = found
+                break
+        else:
+            raise MissingError(f"No signal within {count} candles.")
+        if not self._opening.photo:
+            raise MissingError("The signal came without its chart.")
+        size = self._opening.photo_sizes[-1]
+        head = self._opening.text.partition("\n")[0]
+        return f"{head}, chart {size['width']}×{size['height']}, after {count} candles"
+
+    async def _asks(self) -> str:
+        await self._ask(MEMBER, "/status", "active")
+        answer = await self._ask(MEMBER, "/latest", "Latest signals")
+        if f"#{self._signal}" not in answer.text:
+            raise MissingError(f"/latest does not show the open signal #{self._signal}.")
+        return ""
+
+    async def _refused(self) -> str:
+        answer = await self._ask(STRANGER, "/latest", "Latest results")
+        if "▲" in answer.text or "▼" in answer.text or answer.photo:
+            raise MissingError(f"Noah was shown an open signal:\n{answer.text}")
+        return ""
+
+    async def _ended(self) -> str:
+        for count in range(1, moment.LONGEST + 40):
+            await self._world.next_candle()
+            if found := await self._soon(lambda: self._of(MEMBER, checker_reading.updates)):
+                break
+        else:
+            raise MissingError(f"The signal had no end within {count} candles.")
+        number, message = found
+        if number != self._signal or message.reply_to is not self._opening:
+            raise MissingError("The end is no reply to the signal.")
+        words = message.text.splitlines()
+        return f"{words[0]}, {words[1]}"
+
+    async def _operates(self) -> str:
+        return (await self._ask(OPERATOR, "/service", "Everything is working")).text.partition("\n")[0]
+
+    async def _cancels(self) -> str:
+        link = _link(await self._ask(MEMBER, "/cancel", "portal"))
+        async with visitor.Visitor() as browser:
+            page = await browser.look(link)
+            page = await browser.press(page, "Cancel plan")
+        answer = await self._world.message(MEMBER, "is noted", within=SOON)
+        return answer.text.splitlines()[1]
+
+    async def _leaves(self) -> str:
+        await self._world.end_paid_period()
+        return (await self._world.message(MEMBER, "has ended", within=SOON)).text.partition("\n")[0]
+
+    async def _outside(self) -> str:
+        await self._ask(MEMBER, "/status", "no subscription")
+        answer = await self._ask(MEMBER, "/latest", "Latest results")
+        if "▲" in answer.text or "▼" in answer.text:
+            raise MissingError(f"Maya still sees open signals:\n{answer.text}")
+        return ""
+
+    async def _nothing_for_noah(self) -> str:
+        rows = [row for row in self._world.history.of("telegram_message", chat_id=STRANGER)]
+        if checker_reading.openings(rows) or checker_reading.paid_messages(rows):
+            raise MissingError("Noah's chat holds something paid.")
+        return f"his {len(rows)} messages are answers to what he asked"
+
+    # --- how one asks and waits
+
+    async def _ask(self, user: int, command: str, words: str) -> telegram.Message:
+        """The answer to this command; it must contain the words."""
+        said = await self._telegram.say(user, command)
+        return await self._world.message(user, words, after=said["message"]["message_id"], within=SOON)
+
+    def _of(
+        self, user: int, reading: Callable[[list[checker_reading.Row]], list[checker.Copy]]
+    ) -> tuple[int, telegram.Message] | None:
+        """The first message of this kind in the person's chat, with the number of its signal."""
+        found = reading(self._world.history.of("telegram_message", chat_id=user))
+        return (found[0].signal, self._telegram.chats[user].messages[found[0].message]) if found else None
+
+    async def _soon(
+        self, holds: Callable[[], tuple[int, telegram.Message] | None]
+    ) -> tuple[int, telegram.Message] | None:
+        try:
+            value: tuple[int, telegram.Message] | None = await self._world.until(holds, SETTLE, "")
+        except NothingHappenedError:
+            return None
+        return value
+
+
+def _link(message: telegram.Message) -> str:
+    found = [str(button["url"]) for row in message.buttons for button in row if "url" in button]
+    if not found:
+        raise MissingError(f"The answer has no link:\n{message.text}")
+    return found[0]

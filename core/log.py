@@ -11,7 +11,7 @@ from structlog.types import EventDict, Processor
 # Telegram bot tokens, Stripe keys and webhook secrets, Discord bot tokens, passwords in URLs.
 _SECRETS = re.compile(
     r"\d{6,12}:[A-Za-z0-9_-]{16,}|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"
-    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@"']*:[^/\s"']+(?=@)"
+    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s\x22]+(?=@)"
 )
 # httpx logs whole request URLs, and Telegram's URLs contain the bot token; the others talk much and say little.
 _QUIET = (

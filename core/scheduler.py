@@ -46,7 +46,7 @@ class Scheduler:
                 asyncio.TaskGroup() as jobs,
             ):
                 scans = scan.Scan(held, exchanges)
-                jobs.create_task(work.repeat("scan", lambda: self._scan(scans), stop))
+                jobs.create_task(work.repeat("scan", lambda: self._scan(scans, stop), stop))
                 jobs.create_task(work.repeat("sweep", self._sweep, stop))
                 jobs.create_task(work.repeat("tidy", self._tidy, stop))
                 jobs.create_task(work.watch([self._pulse], stop))
@@ -73,8 +73,10 @@ class Scheduler:
             async with self._stack.db.transaction() as session:
                 await leases.release(session, scan.LEASE, self._epoch, now=self._stack.clock())
 
-    async def _scan(self, scans: scan.Scan) -> None:
+    async def _scan(self, scans: scan.Scan, stop: asyncio.Event) -> None:
         await self._stack.bell.wait(_SCAN, timeout=self._stack.settings.scan_seconds * 2)
+        if stop.is_set():
+            return
         if not await self._lead():
             await self._pulse.beat("standing by")
             return

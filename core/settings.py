@@ -116,11 +116,11 @@ def _settings(env_file: Path | None) -> tuple[Settings, list[str]]:
     try:
         return Settings(_env_file=env_file), []
     except ValidationError as error:
-        faults = [dict(fault) for fault in error.errors()]
-        usable = {str(fault["loc"][0]): Settings.model_fields[str(fault["loc"][0])].default for fault in faults}
-        return Settings(_env_file=env_file, **usable), [_sentence(fault) for fault in faults]
+        names = {str(fault["loc"][0]) for fault in error.errors()}
+        usable: dict[str, Any] = {name: Settings.model_fields[name].default for name in names}
+        return Settings(_env_file=env_file, **usable), [_sentence(dict(fault)) for fault in error.errors()]
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.ConfigError(f"The file {env_file} cannot be read as UTF-8 text ({type(error).__name__}).") from None
+        raise errors.ConfigError(f"The file {env_file} is no readable text ({type(error).__name__}).") from None
 
 
 def _sentence(fault: dict[str, Any]) -> str:
@@ -195,17 +195,18 @@ def _secret(settings: Settings) -> str:
         raise errors.ConfigError("SECRET_KEY is missing: every process needs the same one to sign links.")
     if not url.database or url.database == ":memory:":
         return secrets.token_urlsafe(32)
-    path = Path(url.database)
-    return _kept_secret(path.with_name(f"{path.stem}.key"))
+    return _kept_secret(Path(url.database))
 
 
-def _kept_secret(path: Path) -> str:
+def _kept_secret(database: Path) -> str:
+    path = database
     try:
+        path = database.with_suffix(".key")
         if not path.exists():
             _write_secret(path)
         kept = path.read_text().strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or str(error)
         raise errors.ConfigError(f"The key file beside the database cannot be used: {path}: {reason}.") from None
     if len(kept) < 16:
         raise errors.ConfigError(f"The key file {path} is damaged; delete it, or set SECRET_KEY.")

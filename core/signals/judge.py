@@ -52,7 +52,8 @@ async def candle(
 ) -> Verdict:
     """The last of these candles is judged for this watch, and marked as judged."""
     newest = rows[-1]
-    mark = await session.get(models.ScanMark, watch.key)
+    # Two processes at one watch take turns here, so that a mark never goes back.
+    mark = await session.get(models.ScanMark, watch.key, with_for_update=True)
     ended = await _follow(session, watch, newest, moment.now)
     if mark is not None and mark.candle >= newest.open_time:
         return Verdict(watch.key, "judged before", ended=ended)

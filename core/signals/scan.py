@@ -6,7 +6,9 @@ each candle of a market is judged in one transaction.
 """
 
 import asyncio
+import itertools
 import random
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from core.strategies.base import Strategy
 LEASE = "scheduler"
 _BARRED_PAUSE = 300.0
 _LONGEST_PAUSE = 60.0
+_BUDGET = 10.0  # seconds of one run after which no further market of an exchange is begun
 log = structlog.get_logger()
 
 
@@ -31,6 +34,7 @@ class _Patience:
     """How something that failed is asked again: after pauses that double, with jitter."""
 
     failures: int = 0
+    since: datetime | None = None
     not_before: datetime | None = None
 
     def failed(self, error: errors.SignalStackError, now: datetime) -> None:
@@ -41,11 +45,11 @@ class _Patience:
             pause = error.seconds
         elif isinstance(error, refusals.BarredError):
             pause = _BARRED_PAUSE
-        self.not_before = now + timedelta(seconds=pause)
+        self.since, self.not_before = now, now + timedelta(seconds=pause)
 
     def waits(self, now: datetime) -> bool:
-        """Whether it is too early to ask again."""
-        return self.not_before is not None and now < self.not_before
+        """Whether it is too early to ask again; a clock that was set back makes nobody wait longer."""
+        return self.since is not None and self.not_before is not None and self.since <= now < self.not_before
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ class Scan:
     def __init__(self, held: stack.Stack, exchanges: exchange.Exchanges) -> None:
         self._stack, self._exchanges = held, exchanges
         self._patience: dict[str, _Patience] = defaultdict(_Patience)
+        self._fine: set[str] = set()  # what is known to work; an earlier process may have left an alarm for the others
         self._markets: dict[str, list[_Market]] = defaultdict(list)
         found: dict[candles.Key, _Market] = {}
         for watch in held.catalogue.watches:
@@ -87,15 +92,16 @@ class Scan:
         Exchanges are asked side by side, so a slow one delays only its own markets.
         """
         self.next_close = _LONGEST_PAUSE
-        found = await asyncio.gather(*(self._exchange(name, epoch) for name in self._markets))
-        verdicts = [verdict for part in found for verdict in part]
-        if self._late or any(verdict.late for verdict in verdicts):
+        parts = await asyncio.gather(*(self._exchange(name, epoch) for name in self._markets), return_exceptions=True)
+        for error in (part for part in parts if isinstance(part, BaseException)):
+            raise error  # only now: no exchange is still being asked when the next run begins
+        if self._late:
             async with self._stack.db.transaction() as session:
                 told = await judge.sum_up(session, self._stack.catalogue, now=self._stack.clock())
             self._late = False
             if told:
                 self._stack.bell.ring("outbox:telegram")
-        return verdicts
+        return [verdict for part in parts if isinstance(part, list) for verdict in part]
 
     async def _exchange(self, name: str, epoch: int | None) -> list[judge.Verdict]:
         markets, now = self._markets[name], self._stack.clock()
@@ -106,20 +112,24 @@ class Scan:
         except (errors.UnreachableError, refusals.BarredError) as error:
             return [await self._unwell(name, error)]
         await self._well(name)
-        verdicts = []
+        verdicts, end = [], time.monotonic() + _BUDGET
         for market in markets:
+            if time.monotonic() > end:
+                break  # the next run goes on here: what is judged costs it nothing, what failed it leaves alone
             what = " ".join(market.key)
             if self._patience[what].waits(now):
                 continue
             try:
                 verdicts += await self._look(market, clock, epoch)
-                await self._well(what)
+                if market.judged >= candles.newest_due(market.key.timeframe, clock):
+                    await self._well(what)
             except (errors.UnreachableError, refusals.BarredError) as error:
                 verdicts.append(await self._unwell(what, error))
         return verdicts
 
     async def _well(self, what: str) -> None:
-        if self._patience[what].failures:
+        if what not in self._fine:
+            self._fine.add(what)
             self._patience[what] = _Patience()
             async with self._stack.db.transaction() as session:
                 await health.clear(session, f"market:{what}", now=self._stack.clock())
@@ -127,6 +137,7 @@ class Scan:
     async def _unwell(self, what: str, error: errors.SignalStackError) -> judge.Verdict:
         patience, now = self._patience[what], self._stack.clock()
         patience.failed(error, now)
+        self._fine.discard(what)
         log.warning("scan_market_failed", market=what, error=str(error), failures=patience.failures)
         if patience.failures >= 3 or isinstance(error, refusals.BannedError | refusals.BarredError):
             async with self._stack.db.transaction() as session:
@@ -150,7 +161,7 @@ class Scan:
             verdicts += await self._judge(market, rows[max(0, place + 1 - market.warmup) : place + 1], clock, epoch)
         if rows:
             market.judged = rows[-1].open_time
-        return verdicts or [judge.Verdict(" ".join(market.key), _absent(market, clock))]
+        return verdicts or [_absent(market, clock)]
 
     async def _fetch(self, market: _Market, due: int, clock: int) -> None:
         """Closed candles up to `due` are in the table, if the exchange has them; only missing ones are asked for."""
@@ -163,8 +174,8 @@ class Scan:
         async with self._stack.db.reading() as session:
             kept = await candles.recent(session, key, market.warmup + 2, until=due)
         whole = market.filled or (bool(kept) and kept[0].open_time <= start)
-        # The newest kept candle is asked for again: an exchange may have corrected it.
-        since = kept[-1].open_time if kept and whole else start
+        # The newest kept candle is asked for again, the exchange may have corrected it; a gap, it may have filled it.
+        since = _whole_until(kept, length) if kept and whole else start
         if since <= due:
             async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
                 async with self._stack.db.transaction() as session:
@@ -188,16 +199,24 @@ class Scan:
                     )
                 )
         for verdict in verdicts:
+            self._late = self._late or verdict.late
             if verdict.signal or verdict.ended:
                 log.info("scan_decided", watch=verdict.watch, signal=verdict.signal, ended=verdict.ended)
                 self._stack.bell.ring("outbox:telegram")
         return verdicts
 
 
-def _absent(market: _Market, clock: int) -> str:
+def _whole_until(kept: Sequence[candles.Candle], length: int) -> int:
+    """The open time of the last candle before the first gap; of the newest one if there is none."""
+    pairs = itertools.pairwise(kept)
+    return next((one.open_time for one, other in pairs if other.open_time - one.open_time > length), kept[-1].open_time)
+
+
+def _absent(market: _Market, clock: int) -> judge.Verdict:
+    """The verdict on a candle that may still come; raises UnusableError when it is too late for it."""
     newest = market.judged if market.judged > 0 else None
     patience = timeframes.staleness(market.key.timeframe)
     if candles.arrival(newest, market.key.timeframe, clock, patience=patience) is candles.Arrival.MISSING:
-        log.warning("scan_candle_missing", **market.key._asdict(), newest=newest)
-        return "the exchange did not deliver the newest candle in time; no signal is made of it"
-    return "waiting for the exchange to deliver the newest candle"
+        exchange_id, symbol = market.key[:2]
+        raise refusals.UnusableError(f"{exchange_id} has not delivered the newest candle of {symbol}.")
+    return judge.Verdict(" ".join(market.key), "waiting for the exchange to deliver the newest candle")

@@ -72,12 +72,12 @@ class Chat:
 
 @pytest.fixture
 async def chat(database: db.Database, now: datetime) -> AsyncIterator[Chat]:
-    yield Chat(database, now, a_book())
+    return Chat(database, now, a_book())
 
 
 @pytest.fixture
 async def lite(sqlite_database: db.Database, now: datetime) -> AsyncIterator[Chat]:
-    yield Chat(sqlite_database, now, a_book())
+    return Chat(sqlite_database, now, a_book())
 
 
 def labels(message: messages.Message) -> list[str]:
@@ -309,7 +309,7 @@ async def test_x06_open_signals_are_shown_to_those_only_who_have_them(chat: Chat
     await chat.pays("9", plan="btc")
     await chat.published(
         signals.make(id=1),
-        signals.make(id=2, symbol="ETH/USDT", entry=Decimal("1700"), target=Decimal("1800"), stop=Decimal("1650")),
+        signals.make(id=2, symbol="ETH/USDT", entry=Decimal(1700), target=Decimal(1800), stop=Decimal(1650)),
         signals.ended(SignalStatus.STOPPED, "27100", id=3, candle=signals.CANDLE + 99, symbol="ETH/USDT"),
     )
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import fcntl
+import math
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def run(*, once: bool) -> int:
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[Path]:
-    """The folder, ours alone and without what an earlier run left: the world outside of the product is new each time."""
+    """The folder, ours alone, without what an earlier run left: the world outside of the product is new each time."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -135,34 +136,25 @@ Log and history lie in {shop.folder}. Ctrl-C ends it.
 async def _attended(world: World, shop: product.Product) -> int:
     """Goes on until cancelled; 1 when the product ends by itself."""
     async with asyncio.TaskGroup() as jobs:
-        running = [jobs.create_task(work()) for work in (world.play, _lively(world), _starting_the_market(world))]
-        while shop.running:
-            await asyncio.sleep(0.2)
+        work = [world.play(), _others_come(world), _market_starts(world)]
+        running = [jobs.create_task(one) for one in work]
+        await shop.ended()
         for job in running:
             job.cancel()
-    with suppress(product.ProductError):
-        shop.check()
     _say(f"The product has ended by itself.\n{shop.last_words()}")
     return 1
 
 
-def _lively(world: World) -> Callable[[], Awaitable[None]]:
-    async def work() -> None:
-        """Noah and Olga are there already when the visitor comes."""
-        for user, question in ((STRANGER, "/latest"), (OPERATOR, "/service")):
-            await world.telegram.start(user)
-            with suppress(NothingHappenedError):
-                await world.message(user, "Welcome", within=30)
-            await world.telegram.say(user, question)
-
-    return work
+async def _others_come(world: World) -> None:
+    """Noah and Olga have asked something already when the visitor looks at them."""
+    for user, question in ((STRANGER, "/latest"), (OPERATOR, "/service")):
+        await world.telegram.start(user)
+        with suppress(NothingHappenedError):
+            await world.message(user, "Welcome", within=30)
+        await world.telegram.say(user, question)
 
 
-def _starting_the_market(world: World) -> Callable[[], Awaitable[None]]:
-    async def work() -> None:
-        """The market begins to move when somebody has paid, so that no newcomer misses the first signal."""
-        while not world.history.of("stripe_paid") and world.pace is None:
-            await asyncio.sleep(0.2)
-        world.pace = world.pace or panel.PACE
-
-    return work
+async def _market_starts(world: World) -> None:
+    """The market begins to move when somebody has paid, so that no newcomer misses the first signal."""
+    await world.until(lambda: world.pace or world.history.of("stripe_paid"), math.inf, "somebody pays")
+    world.pace = world.pace or panel.PACE

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.sandbox import checker, checker_reading, moment, product, telegram, visitor
@@ -11,6 +12,9 @@ SOON = 15.0
 """Seconds within which an answer must have come; it usually takes a fraction of one."""
 SETTLE = 0.7
 """Seconds after a candle's close in which whatever it led to arrives."""
+
+
+Reading = Callable[[list[checker_reading.Row]], list[checker.Copy]]
 
 
 class MissingError(Exception):
@@ -100,13 +104,7 @@ class Story:
         return (await self._world.message(MEMBER, "is on.", within=SOON)).text.partition("\n")[0]
 
     async def _signalled(self) -> str:
-        for count in range(1, moment.LEAD + 40):
-            await self._world.next_candle()
-            if found := await self._soon(lambda: self._of(MEMBER, checker_reading.openings)):
-                self._signal, self._opening = found
-                break
-        else:
-            raise MissingError(f"No signal within {count} candles.")
+        count, self._signal, self._opening = await self._candles_until(checker_reading.openings, moment.LEAD + 40)
         if not self._opening.photo:
             raise MissingError("The signal came without its chart.")
         size = self._opening.photo_sizes[-1]
@@ -127,13 +125,7 @@ class Story:
         return ""
 
     async def _ended(self) -> str:
-        for count in range(1, moment.LONGEST + 40):
-            await self._world.next_candle()
-            if found := await self._soon(lambda: self._of(MEMBER, checker_reading.updates)):
-                break
-        else:
-            raise MissingError(f"The signal had no end within {count} candles.")
-        number, message = found
+        _, number, message = await self._candles_until(checker_reading.updates, moment.LONGEST + 40)
         if number != self._signal or message.reply_to is not self._opening:
             raise MissingError("The end is no reply to the signal.")
         words = message.text.splitlines()
@@ -145,8 +137,8 @@ class Story:
     async def _cancels(self) -> str:
         link = _link(await self._ask(MEMBER, "/cancel", "portal"))
         async with visitor.Visitor() as browser:
-            page = await browser.look(link)
-            page = await browser.press(page, "Cancel plan")
+            page = await browser.press(await browser.look(link), "Open my billing page")
+            await browser.press(page, "Cancel plan")
         answer = await self._world.message(MEMBER, "is noted", within=SOON)
         return answer.text.splitlines()[1]
 
@@ -162,7 +154,7 @@ class Story:
         return ""
 
     async def _nothing_for_noah(self) -> str:
-        rows = [row for row in self._world.history.of("telegram_message", chat_id=STRANGER)]
+        rows = self._world.history.of("telegram_message", chat_id=STRANGER)
         if checker_reading.openings(rows) or checker_reading.paid_messages(rows):
             raise MissingError("Noah's chat holds something paid.")
         return f"his {len(rows)} messages are answers to what he asked"
@@ -174,21 +166,19 @@ class Story:
         said = await self._telegram.say(user, command)
         return await self._world.message(user, words, after=said["message"]["message_id"], within=SOON)
 
-    def _of(
-        self, user: int, reading: Callable[[list[checker_reading.Row]], list[checker.Copy]]
-    ) -> tuple[int, telegram.Message] | None:
-        """The first message of this kind in the person's chat, with the number of its signal."""
-        found = reading(self._world.history.of("telegram_message", chat_id=user))
-        return (found[0].signal, self._telegram.chats[user].messages[found[0].message]) if found else None
+    async def _candles_until(self, reading: Reading, most: int) -> tuple[int, int, telegram.Message]:
+        """Candles closed until such a message lay in Maya's chat: how many, the signal's number, the message."""
 
-    async def _soon(
-        self, holds: Callable[[], tuple[int, telegram.Message] | None]
-    ) -> tuple[int, telegram.Message] | None:
-        try:
-            value: tuple[int, telegram.Message] | None = await self._world.until(holds, SETTLE, "")
-        except NothingHappenedError:
-            return None
-        return value
+        def found() -> list[checker.Copy]:
+            return reading(self._world.history.of("telegram_message", chat_id=MEMBER))
+
+        for count in range(1, most + 1):
+            await self._world.next_candle()
+            with suppress(NothingHappenedError):
+                await self._world.until(found, SETTLE, "")
+                copy = found()[0]
+                return count, copy.signal, self._telegram.chats[MEMBER].messages[copy.message]
+        raise MissingError(f"Nothing came within {most} candles.")
 
 
 def _link(message: telegram.Message) -> str:

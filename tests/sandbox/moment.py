@@ -14,13 +14,13 @@ Markets = Mapping[str, Mapping[str, market_history.Candles]]
 EARLIEST = datetime(2023, 3, 1, tzinfo=UTC)
 LEAD = 5
 """Candles from the beginning to the close that makes the signal."""
-LONGEST = 25
-"""Candles within which that signal meets its target or its stop."""
+SHORTEST, LONGEST = 4, 25
+"""Candles after which it meets its target or its stop: late enough to be looked at, soon enough to wait for."""
 
 
 def beginning(markets: Markets, timeframe: str = "1h", *, earliest: datetime = EARLIEST) -> datetime:
-    """The first moment, just after a close, from which a default signal is `LEAD` candles away and ends within
-    `LONGEST` more.
+    """The first moment, just after a close, from which a default signal is `LEAD` candles away and ends
+    `SHORTEST` to `LONGEST` candles later.
 
     Nothing is known of how it ends. Where a history has no such place, it is `earliest`.
     """
@@ -53,7 +53,8 @@ def _places(candles: market_history.Candles) -> list[int]:
 def _ends(candles: market_history.Candles, place: int, target: float, stop: float) -> bool:
     after = slice(place + 1, place + 1 + LONGEST)
     low, high = min(target, stop), max(target, stop)
-    return bool(np.any((candles.low[after] <= low) | (candles.high[after] >= high)))
+    met = np.flatnonzero((candles.low[after] <= low) | (candles.high[after] >= high))
+    return len(met) > 0 and int(met[0]) + 1 >= SHORTEST
 
 
 def _ms(moment: datetime) -> int:

@@ -107,6 +107,10 @@ class Product:
         if code is not None:
             raise ProductError(f"The product has ended with exit code {code}.\n{self.last_words()}")
 
+    async def ended(self) -> int:
+        """The exit code, once the product has ended by itself or was ended by others."""
+        return await self._process.wait() if self._process else 0
+
     async def stop(self) -> int:
         """The product has ended in good order (SIGTERM), or by force after a while; its exit code."""
         return await self._end(signal.SIGTERM)

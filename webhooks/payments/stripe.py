@@ -239,7 +239,7 @@ async def answered(call: Awaitable[T], *, making: bool = False) -> T | None:
 
 def plain(answer: Any) -> dict[str, Any]:
     """The answer as plain dicts and lists."""
-    return {} if answer is None else answer.to_dict()
+    return {} if answer is None else answer.to_dict(for_json=True)
 
 
 def _text(value: Any) -> str:

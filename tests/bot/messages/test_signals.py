@@ -43,7 +43,7 @@ def test_an_opening_says_everything_needed_to_act() -> None:
 
 
 def test_a_short_counts_gains_downwards() -> None:
-    signal = signals.make(direction="short", target=Decimal("27000"), stop=Decimal("27600"))
+    signal = signals.make(direction="short", target=Decimal(27000), stop=Decimal(27600))
 
     words = said(messages.signals.opening(signal, SERVICE))
 

@@ -9,7 +9,7 @@ import click
 from sqlalchemy import select
 
 from bot import platforms
-from core import access, catalogue, errors, health, models, stack
+from core import access, catalogue, errors, models, stack
 from core import members as people
 from core.market import exchange
 from core.signals import scan as scans
@@ -87,10 +87,7 @@ async def scan(held: stack.Stack) -> int:
         click.echo(f"{verdict.watch}: {verdict.note}{made}{ended}")
     if not verdicts:
         click.echo("Nothing closed since the last scan.")
-    async with held.db.reading() as session:
-        report = await health.report(session, now=held.clock())
-    failing = [alarm for alarm in report.alarms if alarm.key.startswith("market:")]
-    return 1 if failing else 0
+    return 1 if any(verdict.failed for verdict in verdicts) else 0
 
 
 def _plan(book: catalogue.Catalogue, key: str | None) -> catalogue.Plan:

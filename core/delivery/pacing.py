@@ -106,8 +106,9 @@ class Pacer:
         except asyncio.CancelledError:
             if waiter.future.cancelled():
                 self._queue.gave_up()
-            if not self._queue.count and self._resting is not None:
-                self._resting.cancel()  # nobody is left to wake up for
+            if not self._queue.count and self._runner is not None:
+                self._runner.cancel()  # nobody is left to look for
+                self._runner = None
             raise
 
     def _wake(self, possible: float) -> None:
@@ -120,7 +121,7 @@ class Pacer:
     def _ended(self, runner: asyncio.Task[None]) -> None:
         """A fault of ours must not leave anybody waiting for ever."""
         error = asyncio.CancelledError() if runner.cancelled() else runner.exception()
-        if error is not None:
+        if error is not None and runner is self._runner:
             stranded, self._queue = list(self._queue.everybody()), lanes.Queue()
             for waiter in stranded:
                 waiter.future.set_exception(error)
@@ -146,12 +147,12 @@ class Pacer:
 
     async def _rest(self, seconds: float) -> None:
         self._rest_until = self._clock() + seconds
-        self._resting = asyncio.ensure_future(self._sleep(seconds))
+        self._resting = resting = asyncio.ensure_future(self._sleep(seconds))
         try:
-            await asyncio.wait({self._resting})
+            await asyncio.wait({resting})
         finally:
-            self._resting.cancel()
-            self._resting = None
+            resting.cancel()
+            self._resting = None if self._resting is resting else self._resting
 
     async def _step(self) -> float:
         """One message was let go, or the seconds until the next one might be."""

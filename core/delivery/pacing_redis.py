@@ -174,6 +174,9 @@ class Shared:
             async with asyncio.timeout(BOUND):
                 answer = await command
         except (RedisError, OSError, TimeoutError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error  # the client turned our end into an error of its own
             self._failed(error, self._clock() - start)
             return None
         self._answered(self._clock() - start)

@@ -30,6 +30,8 @@ class Verdict:
     signal: int | None = None
     late: bool = False
     ended: tuple[int, ...] = ()
+    failed: bool = False
+    """Nobody could look: the exchange did not give candles."""
 
 
 @dataclass(frozen=True, slots=True)

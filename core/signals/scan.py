@@ -142,7 +142,7 @@ class Scan:
         if patience.failures >= 3 or isinstance(error, refusals.BannedError | refusals.BarredError):
             async with self._stack.db.transaction() as session:
                 await health.alarm(session, f"market:{what}", f"No new candles: {error}", now=now)
-        return judge.Verdict(what, str(error))
+        return judge.Verdict(what, str(error), failed=True)
 
     async def _look(self, market: _Market, clock: int, epoch: int | None) -> list[judge.Verdict]:
         length = timeframes.ms(market.key.timeframe)

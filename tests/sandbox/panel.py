@@ -17,9 +17,9 @@ _CURVE = 60
 _TOLD = 7
 
 SEATS = (
-    phone.Seat(worlds.MEMBER, "You", "You are Maya, new here"),
-    phone.Seat(worlds.STRANGER, "Noah", "Noah looks around and never pays"),
-    phone.Seat(worlds.OPERATOR, "Olga", "Olga operates this service"),
+    phone.Seat(worlds.MEMBER, "You", "You are Maya, a new member"),
+    phone.Seat(worlds.STRANGER, "Noah", "looks around, never pays"),
+    phone.Seat(worlds.OPERATOR, "Olga", "operates the service"),
 )
 
 
@@ -66,7 +66,7 @@ class Panel:
     async def _decline(self) -> str:
         if not self._world.decline_next_renewal():
             return "Nobody has a running subscription yet."
-        return "The bank will decline the next renewal. Now skip to the end of the paid period."
+        return "The bank will decline the next renewal. Now end the paid month."
 
     # --- what a visitor sees
 
@@ -79,6 +79,7 @@ class Panel:
             "real": world.label == market_history.REAL,
             "clock": f"{world.exchange.now:%-d %b %Y, %H:%M}",
             "pace": {None: "pause", PACE: "run", FAST: "fast"}.get(world.pace, "run"),
+            "waiting": world.pace is None and not self._met.get("paid", False),
             "markets": [self._market(market.symbol) for market in world.exchange.markets.values()],
             "plan": self._plan(),
             "steps": [{"text": text, "done": self._met.get(key, False)} for key, text in _STEPS.items()],
@@ -109,7 +110,7 @@ class Panel:
             return f"Cancelled; paid until {until:%-d %B %Y}."
         if sub["status"] == "past_due":
             return "The last payment was declined; Stripe tries again."
-        return f"Paid until {until:%-d %B %Y}, then it renews."
+        return f"Paid until {until:%-d %B %Y}, renews then."
 
     def _catch_up(self) -> None:
         rows = self._world.history.events[self._read :]
@@ -145,12 +146,12 @@ class Panel:
 
 
 _STEPS = {
-    "started": "Press Start, then look at /plans",
-    "paid": "Send /subscribe, open the checkout page and pay",
+    "started": "Press Start",
+    "paid": "Subscribe: open the checkout and pay",
     "signal": "Wait for a signal with its chart",
     "result": "See how it ends, as a reply",
-    "planned": "Cancel: /cancel opens the billing portal",
-    "ended": "Skip to the end of the paid period",
+    "planned": "Cancel: send /cancel, use the portal",
+    "ended": "End the paid month (button below)",
 }
 _WORDS = {
     "stripe_session_created": "A checkout was opened at Stripe",

@@ -1,5 +1,6 @@
 """The Bot API through python-telegram-bot, as plain JSON values and with the library's errors."""
 
+import logging
 from typing import Any
 
 import telegram
@@ -8,6 +9,9 @@ from telegram.request import BaseRequest
 
 from bot.platforms.telegram import wire
 from core import settings
+
+# At DEBUG the library prints every address it is given, and they contain the token.
+logging.getLogger("telegram").setLevel(logging.WARNING)
 
 
 class Api:

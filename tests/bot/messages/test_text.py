@@ -15,7 +15,7 @@ BUTTONS = (((messages.Button("Help", data="/help")),),)
 
 
 @given(LINES, st.integers(20, 200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example(((messages.Span("word " * 50),),), 40)
 def test_t16_every_part_fits_and_no_word_is_lost(lines: tuple[text.Line, ...], limit: int) -> None:
     whole = messages.Message(lines, BUTTONS, picture=True)

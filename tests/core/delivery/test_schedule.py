@@ -96,8 +96,6 @@ class World:
         await self.act("close", 0, "")
         for _ in range(6):
             await self.act("recover", 0, "")
-            while await people.claim(self.database, self.now, limit=0):
-                pass
             for action in ("claim", "claim", "begin", *["send"] * 4, *["settle"] * 4):
                 await self.act(action, 0, "sent")
 

@@ -99,9 +99,10 @@ class Chat {
     this.title = news.title;
     this.bot = news.bot;
     this.node.setAttribute("aria-label", `Chat of ${news.title}`);
-    this.node.querySelector("h2").textContent = news.bot.name;
-    this.node.querySelector(".sub").textContent = "bot";
-    this.node.querySelector(".seat").textContent = news.about;
+    const large = this.node.classList.contains("large");
+    this.node.querySelector("h2").textContent = large ? news.bot.name : `${news.title}’s chat`;
+    this.node.querySelector(".sub").textContent = large ? "bot" : news.about;
+    this.node.querySelector(".seat").textContent = large ? news.about : "";
     this.node.classList.toggle("fresh", !news.started);
     this.fillMenu(news.menu);
     const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 120;
@@ -154,7 +155,7 @@ class Chat {
     if (message.photo) bubble.append(this.photo(message.photo));
     const text = element("div", "text");
     text.append(formatted(message.text, message.entities, (words) => this.say(words)));
-    const at = new Date(message.at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const at = new Date(message.at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     text.append(element("time", "", message.edited ? `edited ${at}` : at));
     bubble.append(text);
     row.append(bubble);

@@ -64,6 +64,7 @@ function takeChat(news) {
     if (chats.size === 1) view(String(news.chat));
   }
   chat.take(news);
+  if (chats.size === 1) document.body.classList.toggle("begun", news.started);
   mark();
 }
 
@@ -98,7 +99,7 @@ function takeFacts(facts) {
   document.getElementById("clock").textContent = facts.clock;
   document.getElementById("markets").replaceChildren(...facts.markets.map(market));
   document.getElementById("plan").textContent = facts.plan;
-  document.getElementById("resting").hidden = facts.pace !== "pause";
+  document.getElementById("resting").hidden = !facts.waiting;
   for (const button of document.querySelectorAll("[data-deed][aria-pressed]")) {
     button.setAttribute("aria-pressed", String(button.dataset.deed === facts.pace));
   }

@@ -107,7 +107,7 @@ async def test_t04_the_plain_fallback_has_the_bare_words(world: telegram.Telegra
     await bot.send(replace(HELLO, message=message, plain=True, picture=picture()))
 
     (arrived,) = stored(world)
-    assert arrived.text == "<b>Pay<\u2060/b> now\nPay: http://localhost:8080/x"
+    assert arrived.text == "<b>Pay</\u2060b> now\nPay: http://localhost:8080/x"
     assert arrived.markup is None
     assert arrived.photo is None
 
@@ -333,3 +333,10 @@ async def test_a_closed_connection_is_an_error_of_the_library(make_bot: BotMaker
     assert unopened._sender.read_timeout == 0.4
     await unopened.open()
     await unopened.open()
+
+
+async def test_files_can_be_fetched_over_the_same_wire(world: telegram.Telegram, bot: platform.Telegram) -> None:
+    photo = world.photos.upload(picture())
+    base = bot._stack.settings.telegram_api_url
+
+    assert await bot._bot._sender.retrieve(f"{base}/file/bot{telegram.TOKEN}/{photo.path}") == picture()

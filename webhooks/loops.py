@@ -1,20 +1,15 @@
-"""Loops: a step again and again until the stop, through outages, with a heartbeat for every step that succeeded."""
+"""Loops: a step again and again until the stop, through outages, at once when there is more or the bell rings."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import structlog
-
-from core import db, errors, health
+from core import errors, health, work
 from webhooks import site
 
 LIMIT = 90.0
 """Seconds after which a part that beats counts as dead."""
-_BEAT = 10.0
-_LONGEST = 60.0
-log = structlog.get_logger()
 
 
 @dataclass
@@ -30,78 +25,52 @@ class Loop:
     beats: bool = True
     last: Callable[[], Awaitable[object]] | None = None
     """Done once after the stop."""
-    _failures: int = 0
-    _beaten: float = -_BEAT
+    _pulse: work.Pulse = field(init=False)
+    _refused: bool = False
+
+    def __post_init__(self) -> None:
+        self._part = f"webhooks.{self.name}"
+        self._pulse = work.Pulse(self.here.stack, self._part, limit=LIMIT)
 
     async def run(self) -> None:
         """Returns after the stop, when the step that was under way has ended."""
-        while not self.stop.is_set():
-            await self._rest(await self._turn())
+        await work.repeat(self._part, self._turn, self.stop)
         with suppress(Exception):  # the database may be what is being stopped
             if self.last is not None:
                 await self.last()
             async with self.here.stack.db.transaction() as session:
                 await health.retire(session, self._part)
 
-    @property
-    def _part(self) -> str:
-        return f"webhooks.{self.name}"
-
-    async def _turn(self) -> float:
-        """One step; says how many seconds to rest after it."""
+    async def _turn(self) -> None:
         try:
             more = await self.step()
-            await self._got_somewhere()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next step is tried
-            return await self._failed(error)
-        return 0.0 if more else self.every
+        except errors.RefusedError as error:
+            await self._alarm(error)
+            raise
+        if self._refused:
+            await self._alarm(None)
+        if self.beats:
+            await self._pulse.beat()
+        if not more:
+            await self._rest()
 
-    async def _got_somewhere(self) -> None:
-        recovered, self._failures = self._failures > 0, 0
-        now = asyncio.get_running_loop().time()
-        if recovered:
-            log.info("webhooks_loop_recovered", part=self._part)
-        if not recovered and now - self._beaten < _BEAT:
-            return
+    async def _alarm(self, refusal: errors.RefusedError | None) -> None:
+        """What was refused stands as an alarm until the step succeeds: it will not get better by itself."""
+        key, now = f"{self._part}_refused", self.here.now
         async with self.here.stack.db.transaction() as session:
-            if self.beats:
-                await health.beat(session, self._part, limit=LIMIT, now=self.here.now)
-            if recovered:
-                await health.clear(session, self._refusal, now=self.here.now)
-        self._beaten = now
+            if refusal is None:
+                await health.clear(session, key, now=now)
+            else:
+                await health.alarm(session, key, f"{self._part}: {refusal}", now=now)
+        self._refused = refusal is not None
 
-    async def _failed(self, error: Exception) -> float:
-        self._failures += 1
-        known = isinstance(error, errors.SignalStackError) or db.is_unavailable(error)
-        reason = str(error) if isinstance(error, errors.SignalStackError) else type(error).__name__
-        if self._failures in {1, 2} or self._failures % 10 == 0:
-            log.warning("webhooks_loop_failed", part=self._part, error=reason, exc_info=None if known else error)
-        if isinstance(error, errors.RefusedError):
-            with suppress(Exception):  # an alarm that cannot be written now is raised at the next failure
-                async with self.here.stack.db.transaction() as session:
-                    await health.alarm(session, self._refusal, f"{self._part}: {reason}", now=self.here.now)
-        return float(min(_LONGEST, 2.0 ** min(self._failures, 10) / 2))
-
-    @property
-    def _refusal(self) -> str:
-        return f"{self._part}_refused"
-
-    async def _rest(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
+    async def _rest(self) -> None:
         bell = self.here.stack.bell
-        waits = [
-            asyncio.create_task(self.stop.wait()),
-            asyncio.create_task(bell.wait(self.topic, seconds) if self.topic else _sleep(seconds)),
-        ]
+        rung = bell.wait(self.topic, self.every, who=self._part) if self.topic else asyncio.sleep(self.every, False)
+        waits = [asyncio.create_task(self.stop.wait()), asyncio.create_task(rung)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-
-
-async def _sleep(seconds: float) -> bool:
-    await asyncio.sleep(seconds)
-    return False

@@ -15,11 +15,10 @@ from webhooks import billing, metrics, site
 
 _RESULTS = 12
 _PARTS = {
-    "scheduler": "Market watch",
-    "market": "Market data",
-    "scan": "Market watch",
-    "telegram": "Telegram",
-    "discord": "Discord",
+    "scheduler.scan": "Market watch",
+    "telegram.poller": "Telegram updates",
+    "telegram.webhook": "Telegram updates",
+    "telegram.inbox": "Telegram commands",
     "webhooks.site": "Web pages",
     "webhooks.inbox": "Payment events",
     "webhooks.sweep": "Payment checks",
@@ -34,7 +33,7 @@ async def show(request: web.Request) -> web.Response:
         offers = await plans.offers(session, here.stack.catalogue)
         facts: dict[str, Any] = {
             "ok": report.ok,
-            "parts": [_part(part) for part in report.parts],
+            "parts": _parts(report),
             "alarms": len(report.alarms),
             "results": await _results(session),
             "counts": await _counts(session),
@@ -51,10 +50,17 @@ def _period(offer: plans.Offer) -> str:
     return plans.period(offer.price) if offer.price else ""
 
 
-def _part(part: health.Part) -> dict[str, Any]:
-    room, _, rest = part.name.partition(".")
-    name = _PARTS.get(part.name) or (f"{_PARTS.get(room, room.capitalize())} {rest}".strip())
-    return {"name": name.replace("_", " "), "ok": part.ok, "age": part.age}
+def _parts(report: health.Report) -> list[dict[str, Any]]:
+    """What is alive, in plain words; `telegram.bot` is not a part but the place of the bot's name."""
+    return [
+        {"name": _PARTS.get(part.name) or _spelt(part.name), "ok": part.ok, "age": part.age}
+        for part in report.parts
+        if not part.name.endswith(".bot")
+    ]
+
+
+def _spelt(part: str) -> str:
+    return part.replace(".", " ").replace("_", " ").capitalize()
 
 
 async def _results(session: AsyncSession) -> Sequence[dict[str, Any]]:

@@ -21,6 +21,11 @@ __all__ = [
 ]
 
 
+# A signal goes to many chats in the same words.
+_said: dict[tuple[str, bool, bool, catalogue.Service, signals.Facts], Message] = {}
+_MOST_SAID = 64
+
+
 def render(parcel: claims.Parcel, signal: models.Signal | None, book: catalogue.Catalogue) -> Message:
     """What a claimed delivery says; openings and updates need their signal, notices and replies their payload.
 
@@ -35,6 +40,14 @@ def render(parcel: claims.Parcel, signal: models.Signal | None, book: catalogue.
         return text.repeated(notice) if repeat else notice
     if signal is None:
         raise ValueError(f"The delivery {parcel.id} names no signal.")
-    if parcel.kind == "update":
-        return signals.closing(signal, book.service)
-    return signals.opening(signal, book.service, repeat=repeat, catch_up=bool(payload.get("catch_up")))
+    catch_up = bool(payload.get("catch_up"))
+    key = (parcel.kind, repeat, catch_up, book.service, signals.facts(signal))
+    if key not in _said:
+        if len(_said) >= _MOST_SAID:
+            _said.clear()
+        _said[key] = (
+            signals.closing(signal, book.service)
+            if parcel.kind == "update"
+            else signals.opening(signal, book.service, repeat=repeat, catch_up=catch_up)
+        )
+    return _said[key]

@@ -17,6 +17,16 @@ _WORDS = {"long": "▲ Long", "short": "▼ Short"}
 _ENDS = {"target": "✓ Target hit", "stopped": "✕ Stopped", "expired": "○ Expired"}
 
 
+Facts = tuple[object, ...]
+
+
+def facts(signal: models.Signal) -> Facts:
+    """Everything of a signal that these messages can say; equal facts make equal messages."""
+    what = (signal.id, signal.symbol, signal.timeframe, signal.direction, signal.reason, signal.late)
+    levels = (signal.entry, signal.target, signal.stop, signal.tick, signal.candle, signal.expires)
+    return (*what, *levels, signal.status, signal.close_price, signal.close_candle)
+
+
 def opening(
     signal: models.Signal, service: catalogue.Service, *, repeat: bool = False, catch_up: bool = False
 ) -> text.Message:

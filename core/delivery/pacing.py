@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from core.delivery import lanes, pacing_redis
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from core.redis import Redis
 
 # How much later than its grant a message may reach the platform without breaking a limit there.
 SLACK = 0.03

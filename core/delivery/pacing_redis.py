@@ -18,7 +18,7 @@ import structlog
 from core.delivery import lanes
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from core.redis import Redis
 
 BOUND = 0.25
 RETRY = 0.5
@@ -167,13 +167,13 @@ class Shared:
         return [rates.hard, *times, int(waiter.urgent), round(rates.interval * 1000), group, shut]
 
     async def _call(self, command: Any) -> Any:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - only processes with a Redis import its client
+        from core import redis as door  # noqa: PLC0415 - only processes with a Redis import its client
 
         start = self._clock()
         try:
             async with asyncio.timeout(BOUND):
                 answer = await command
-        except (RedisError, OSError, TimeoutError) as error:
+        except door.AWAY as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from error  # the client turned our end into an error of its own

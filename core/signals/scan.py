@@ -161,7 +161,9 @@ class Scan:
             verdicts += await self._judge(market, rows[max(0, place + 1 - market.warmup) : place + 1], clock, epoch)
         if rows:
             market.judged = rows[-1].open_time
-        return verdicts or [_absent(market, clock)]
+        if verdicts or market.judged >= due:
+            return verdicts
+        return [_absent(market, clock)]
 
     async def _fetch(self, market: _Market, due: int, clock: int) -> None:
         """Closed candles up to `due` are in the table, if the exchange has them; only missing ones are asked for."""

@@ -81,9 +81,9 @@ def _long(candles: int) -> series.Series:
     copies = -(-candles // len(base))
     step = float(base.close[-1] / base.open[0])
     levels = np.repeat(step ** (np.arange(copies) % 5), len(base))[:candles]
-    columns = [np.tile(column, copies)[:candles] * levels for column in base.prices]
+    prices = (np.tile(column, copies)[:candles] * levels for column in base.prices)
     times = int(base.open_time[0]) + 3_600_000 * np.arange(candles, dtype=np.int64)
-    return series.Series(times, *columns, np.tile(base.volume, copies)[:candles])
+    return series.Series(times, *prices, volume=np.tile(base.volume, copies)[:candles])
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -84,6 +84,8 @@ async def _one(
         await pacer.acquire(str(chat))
         async with session.post(url, json={"chat_id": chat, "text": "On its way."}) as answer:
             answers.append(answer.status)
+            if answer.status == 429:
+                await pacer.pause((await answer.json())["parameters"]["retry_after"])
 
 
 async def _stand_still(seconds: float) -> None:

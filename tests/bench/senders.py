@@ -104,9 +104,8 @@ async def shipped(job: Body, opened: AsyncExitStack) -> Send:
 KINDS = {"bare": bare, "call": call, "send": send, "shipped": shipped}
 
 
-async def measure(kind: str, job: Body) -> dict[str, float]:
-    """What sending every body of the job cost, after a warm-up with the first of them."""
-    bodies: list[Body] = orjson.loads(Path(job["bodies"]).read_bytes())[: job["count"]]
+async def measure(kind: str, job: Body, bodies: list[Body]) -> dict[str, float]:
+    """What sending every body cost, after a warm-up with the first of them."""
     async with AsyncExitStack() as opened:
         one = await KINDS[kind](job, opened)
         await _all(one, bodies[: max(job["at_once"], int(WARM * len(bodies)))], job["at_once"])
@@ -131,5 +130,12 @@ async def _some(one: Send, waiting: Iterator[Body]) -> None:
         await one(body)
 
 
+def main(kind: str) -> None:
+    """The job on our input was done, and what it cost was printed."""
+    job = orjson.loads(sys.stdin.readline())
+    bodies = orjson.loads(Path(job["bodies"]).read_bytes())[: job["count"]]
+    print(json.dumps(asyncio.run(measure(kind, job, bodies))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(sys.argv[1], orjson.loads(sys.stdin.readline())))))
+    main(sys.argv[1])

@@ -84,8 +84,8 @@ class Stage:
 
 @asynccontextmanager
 async def playing(folder: Path, url: str, play: Play) -> AsyncIterator[Stage]:
-    """The whole product runs in one process, on this database, in the middle of its sandbox; it is stopped at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The whole product runs in one process on this database, in the middle of its sandbox, until the block ends."""
+    _made(folder)
     if url.startswith("sqlite"):
         await databases.create_tables(url)
     markets, label = market_history.load_markets(play.symbols, [world.TIMEFRAME], cache=world.CACHE)
@@ -113,8 +113,12 @@ def _catalogue(folder: Path, around: world.World, play: Play, label: str) -> Pat
 
 def sqlite_url(folder: Path) -> str:
     """The address of an SQLite database in this folder."""
+    return f"sqlite:///{_made(folder) / 'signalstack.db'}"
+
+
+def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'signalstack.db'}"
+    return folder
 
 
 def recorded(stand_in: telegram.Telegram) -> list[dict[str, Any]]:

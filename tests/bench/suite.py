@@ -1,21 +1,20 @@
 """All measurements in one run, at one of two doses."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tests import databases
 from tests.bench import alone, chat, fanout, ledger, pace, stage, table
 
 
-@dataclass(frozen=True, slots=True)
-class Dose:
+class Dose(NamedTuple):
     """How much of everything."""
 
-    chat: chat.Dose = field(default_factory=chat.Dose)
-    fanout: fanout.Dose = field(default_factory=fanout.Dose)
-    pace: pace.Dose = field(default_factory=pace.Dose)
-    ledger: ledger.Dose = field(default_factory=ledger.Dose)
-    alone: alone.Dose = field(default_factory=alone.Dose)
+    waiting: chat.Dose = chat.Dose()
+    sending: fanout.Dose = fanout.Dose()
+    pacing: pace.Dose = pace.Dose()
+    outbox: ledger.Dose = ledger.Dose()
+    single: alone.Dose = alone.Dose()
 
 
 FULL = Dose()
@@ -31,23 +30,22 @@ QUICK = Dose(
 async def measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[table.Row]:
     """Every row of the table; each part has the machine for itself."""
     stage.say("how long people wait")
-    rows = await chat.measured(folder / "chat", dose.chat)
+    rows = await chat.measured(folder / "chat", dose.waiting)
     stage.say("what a message costs")
-    rows += await fanout.measured(folder / "fanout", maker, dose.fanout)
-    rows += await pace.measured(dose.pace)
+    rows += await fanout.measured(folder / "fanout", maker, dose.sending)
+    rows += await pace.measured(dose.pacing)
     stage.say("what the outbox costs")
-    rows += await ledger.measured(maker, dose.ledger)
+    rows += await ledger.measured(maker, dose.outbox)
     stage.say("what stands alone")
-    return rows + alone.measured(dose.alone)
+    return rows + alone.measured(dose.single)
 
 
 def notes(dose: Dose) -> list[str]:
     """What a reader of the table must know."""
     return [
-        "The product is unmodified, all roles in one process, against the sandbox in another; messages carry charts.",
-        f"Fan-outs: {dose.fanout.recipients:,} recipients, TELEGRAM_RATE={fanout.RATE}, "
-        f"DELIVERY_WINDOW={fanout.WINDOW}; CPU is user and system time of the product's process, from the candle's "
-        "close to the last settled row, without the database server's.",
-        "By the clock, the stand-in (one Python process) is the slower side of both senders. Only ratios are worth "
-        "quoting from a shared machine.",
+        "The product is unmodified, all roles in one process, against the sandbox in another; signals carry charts.",
+        f"Fan-outs: {dose.sending.recipients:,} recipients at {fanout.RATE}/s with {fanout.WINDOW} in flight at most.",
+        "Their CPU is user and system time of the product's process, from the candle's close to the last settled row.",
+        "By the clock, the stand-in (one Python process) may be the slower side of both senders.",
+        "Only ratios are worth quoting from a shared machine.",
     ]

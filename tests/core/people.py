@@ -1,6 +1,6 @@
 """People, plans and signals as rows: what the tests of members, access and delivery begin with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -121,12 +121,16 @@ async def settle(database: db.Database, parcel: claims.Parcel, outcome: outcomes
     return step.state
 
 
-async def send(database: db.Database, now: datetime, outcome: outcomes.Outcome | None = None) -> list[claims.Parcel]:
-    """Everything that is due was claimed, begun, and settled with this outcome (sent, if none is said)."""
+async def send(
+    database: db.Database,
+    now: datetime,
+    outcome: outcomes.Outcome | Callable[[claims.Parcel], outcomes.Outcome] = outcomes.Sent("1"),
+) -> list[claims.Parcel]:
+    """Everything that was due has been claimed, begun, and settled with this outcome."""
     parcels = await claim(database, now)
     await begin(database, parcels, now)
     for parcel in parcels:
-        await settle(database, parcel, outcome or outcomes.Sent(f"m{parcel.id}"), now)
+        await settle(database, parcel, outcome(parcel) if callable(outcome) else outcome, now)
     return parcels
 
 

@@ -107,10 +107,10 @@ class Panel:
         if sub["status"] in {"canceled", "incomplete_expired"}:
             return "The subscription has ended."
         if sub["cancel_at"] is not None:
-            return f"Cancelled; paid until {until:%-d %B %Y}."
+            return f"Cancelled; paid until {until:%-d %b %Y}."
         if sub["status"] == "past_due":
             return "The last payment was declined; Stripe tries again."
-        return f"Paid until {until:%-d %B %Y}, renews then."
+        return f"Paid until {until:%-d %b %Y}, renews then."
 
     def _catch_up(self) -> None:
         rows = self._world.history.events[self._read :]
@@ -141,17 +141,17 @@ class Panel:
             (checker_reading.updates([row]), "The end of"),
         ):
             if copies:
-                return f"{words} #{copies[0].signal} ({copies[0].market[0]}) reached {name}"
+                return f"{words} #{copies[0].signal} reached {name}"
         return ""
 
 
 _STEPS = {
     "started": "Press Start",
-    "paid": "Subscribe: open the checkout and pay",
+    "paid": "Subscribe and pay",
     "signal": "Wait for a signal with its chart",
     "result": "See how it ends, as a reply",
-    "planned": "Cancel: send /cancel, use the portal",
-    "ended": "End the paid month (button below)",
+    "planned": "Cancel with /cancel",
+    "ended": "End the paid month, below",
 }
 _WORDS = {
     "stripe_session_created": "A checkout was opened at Stripe",

@@ -81,14 +81,19 @@ async def test_status_page_shows_results_with_losses_and_nothing_of_open_signals
 
 async def test_status_page_names_every_part_with_the_age_of_its_progress(world: World) -> None:
     async with world.stack.db.transaction() as session:
-        for part, age in (("webhooks.site", 3), ("telegram.sender", 400), ("scheduler", 0), ("odd.part_name", 7200)):
+        for part, age in (
+            ("webhooks.site", 3),
+            ("telegram.delivery", 400),
+            ("scheduler.scan", 0),
+            ("odd.part_name", 7200),
+        ):
             await health.beat(session, part, limit=90, now=world.now - timedelta(seconds=age), note="inner matter")
         await health.alarm(session, "inner", "An inner matter.", now=world.now)
     _, text = await get(world, "/")
     for words in (
         "Web pages",
         "3 s ago",
-        "Telegram sender",
+        "Telegram delivery",
         "7 min ago",
         "silent",
         "Market watch",
@@ -96,13 +101,15 @@ async def test_status_page_names_every_part_with_the_age_of_its_progress(world: 
         "2 h ago",
     ):
         assert words in text
-    assert "the operator has been informed" in text
+    assert "Something is not working" in text
+    assert "The operator has been informed" in text
     assert "inner" not in text.lower()
 
 
 async def test_all_well_is_said_and_the_bot_is_one_tap_away(world: World) -> None:
     async with world.stack.db.transaction() as session:
-        await health.beat(session, "telegram.bot", limit=90, now=world.now, note="signals_bot")
+        await health.beat(session, "telegram.bot", limit=90, now=world.now, note="@signals_bot")
+        await health.beat(session, "scheduler.scan", limit=90, now=world.now)
         await health.alarm(session, "inner", "An inner matter.", now=world.now)
     _, text = await get(world, "/")
     assert "Everything is working" in text

@@ -1,6 +1,7 @@
 """Messages in Telegram's HTML, and their buttons."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from bot import messages
@@ -14,6 +15,12 @@ _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def escaped(text: str) -> str:
     """The text as Telegram's HTML, also inside of a quoted attribute."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+@lru_cache(maxsize=64)
+def formatted(message: Message) -> tuple[str, int]:
+    """The whole message in Telegram's HTML, and its length as Telegram counts it; cheap for the same message again."""
+    return html(message), messages.units(message.plain)
 
 
 def html(message: Message) -> str:
@@ -44,6 +51,8 @@ def _address(button: Button, username: str) -> str:
 
 def keyboard(message: Message, username: str) -> dict[str, Any] | None:
     """The buttons as an inline keyboard; what Telegram would not take is left out."""
+    if not message.buttons:
+        return None
     rows = [[made for button in row if (made := _button(button, username))] for row in message.buttons]
     kept = [row for row in rows if row]
     return {"inline_keyboard": kept} if kept else None

@@ -64,12 +64,12 @@ def request(parcel: Parcel, username: str, file_id: str | None) -> tuple[str, di
         parameters["reply_markup"] = markup
     parameters["parse_mode"] = "HTML"
     picture = file_id or (telegram.InputFile(parcel.picture, "chart.png") if parcel.picture else None)
-    length = messages.units(parcel.message.plain)
+    words, length = rendering.formatted(parcel.message)
     if picture and length <= rendering.CAPTION:
-        return "sendPhoto", {**parameters, "photo": picture, "caption": rendering.html(parcel.message)}
-    shown = parcel.message if length <= rendering.TEXT else messages.split(parcel.message, rendering.TEXT)[0]
-    parameters["link_preview_options"] = {"is_disabled": True}
-    return "sendMessage", {**parameters, "text": rendering.html(shown)}
+        return "sendPhoto", {**parameters, "photo": picture, "caption": words}
+    if length > rendering.TEXT:
+        words = rendering.html(messages.split(parcel.message, rendering.TEXT)[0])
+    return "sendMessage", {**parameters, "text": words, "link_preview_options": {"is_disabled": True}}
 
 
 def outcome(error: failures.TelegramError, address: str) -> outcomes.Outcome:  # noqa: PLR0911 - one table

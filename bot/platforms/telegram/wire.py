@@ -47,8 +47,7 @@ class Wire(BaseRequest):
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": _AGENT},
-                skip_auto_headers=("Accept-Encoding",),
+                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
                 trust_env=False,
             )
 
@@ -81,17 +80,13 @@ class Wire(BaseRequest):
             raise aiohttp.ClientConnectionError("closed")
         body, headers = _encoded(data)
         # The whole may take `connect` longer, so that what runs out in the queue for a connection is always `connect`.
-        limits = aiohttp.ClientTimeout(total=self._connect + total, connect=self._connect, sock_read=total)
+        limits = aiohttp.ClientTimeout(total=self._connect + total, connect=self._connect)
         async with self._session.request(
             method, url, data=body, headers=headers, timeout=limits, allow_redirects=False
         ) as response:
-            answer = bytearray()
-            async for chunk in response.content.iter_any():
-                answer += chunk
-                if len(answer) > _LARGEST_ANSWER:
-                    raise ValueError("the answer is too large")
+            answer = await _whole(response)
             # The library knows 400 as a refusal of this message, and takes 413 for a failure of the network.
-            return 400 if response.status == 413 else response.status, bytes(answer)
+            return 400 if response.status == 413 else response.status, answer
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
@@ -103,6 +98,18 @@ class Wire(BaseRequest):
         if not isinstance(answer, dict):
             raise TelegramError("Invalid server response")
         return answer
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body; raises ValueError when it is larger than any answer of Telegram."""
+    if response.content_length is not None and response.content_length <= _LARGEST_ANSWER:
+        return await response.read()
+    answer = bytearray()
+    async for chunk in response.content.iter_any():
+        answer += chunk
+        if len(answer) > _LARGEST_ANSWER:
+            raise ValueError("the answer is too large")
+    return bytes(answer)
 
 
 def _encoded(data: RequestData | None) -> tuple[bytes | aiohttp.FormData | None, dict[str, str]]:

@@ -228,7 +228,7 @@ async def test_q05_an_update_is_dropped_when_its_opening_is_dead(
     await follow(database, signal, now)
     at = now if fate else now + people.HOUR
     for _ in range(2):
-        await people.send(database, at, fate)
+        await people.send(database, at, fate or outcomes.Sent("1"))
     assert await people.claim(database, at) == []
     [row] = await people.deliveries(database, Delivery.kind == "update")
     assert (row.state, row.reason, row.settled_at) == (State.EXPIRED, "its opening never arrived", at)

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
+from core import redis as door
 from core.delivery import pacing
 from tests import servers
 from tests.core.delivery import virtual
@@ -91,7 +92,7 @@ async def pair(url: str) -> AsyncIterator[Sent]:
     async with AsyncExitStack() as stack:
         jobs = []
         for number in range(2):
-            redis = await stack.enter_async_context(Redis.from_url(url, socket_connect_timeout=0.5))
+            redis = await stack.enter_async_context(door.connect(url))
             pacer = pacing.Pacer("telegram", pacing.Limits(), redis=redis)
             jobs += [asyncio.create_task(send(pacer, f"{number} {chat}")) for chat in range(60)]
         yield sent
@@ -133,7 +134,7 @@ async def test_q11_without_redis_messages_leave_at_a_lower_rate(own_redis: serve
 
 
 async def test_q11_a_dead_port_delays_the_first_message_by_little_more_than_a_second() -> None:
-    async with Redis.from_url(f"redis://127.0.0.1:{servers.free_port()}", socket_connect_timeout=0.5) as redis:
+    async with door.connect(f"redis://127.0.0.1:{servers.free_port()}") as redis:
         pacer = pacing.Pacer("telegram", pacing.Limits(), redis=redis)
         async with asyncio.timeout(2):
             await pacer.acquire("1")

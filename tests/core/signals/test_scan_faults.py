@@ -15,7 +15,6 @@ from core.models import Delivery
 from core.signals import judge, results, scan
 from tests.core.signals import stage as stages
 from tests.core.signals.stage import BTC, ETH, NEWEST, Stage, Witness, notes, opening, watch
-from tests.sandbox import exchange_rows
 from tests.sandbox.server import serving
 
 WITNESS = watch(strategy="witness")
@@ -31,13 +30,12 @@ async def _failing(stage: Stage, kind: str, scanned: scan.Scan, **options: Any) 
     return notes(await scanned.run())
 
 
-@pytest.mark.parametrize("path", ["klines", "time"])
-@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize(
+    ("kind", "path"), [*((kind, "klines") for kind in PASSING), *((kind, "time") for kind in PASSING[:5])]
+)
 async def test_c04_a_passing_fault_makes_no_signal_and_is_over_afterwards(
     sqlite_stage: Stage, witness: type[Witness], kind: str, path: str
 ) -> None:
-    if path == "time" and kind in PASSING[5:]:
-        pytest.skip("only candles can be bent so")
     stage, scanned = sqlite_stage, await sqlite_stage.scan(WITNESS)
     (note,) = await _failing(stage, kind, scanned, path=path)
     assert note.startswith(("binance", "a candle", "the candle", "a row"))
@@ -58,7 +56,7 @@ async def test_c04_a_passing_fault_makes_no_signal_and_is_over_afterwards(
 
 async def test_after_an_error_the_exchange_is_left_alone_for_a_while(stage: Stage) -> None:
     scanned = await stage.scan()
-    assert await _failing(stage, "503", scanned, path="time") == ["binance is not available (OnMaintenance, status 503)."]
+    assert "status 503" in (await _failing(stage, "503", scanned, path="time"))[0]
     asked = len(stage.standin.history.of("exchange_request"))
     assert notes(await scanned.run()) == ["left alone for a while after an error"]
     assert len(stage.standin.history.of("exchange_request")) == asked
@@ -225,12 +223,11 @@ async def test_a_failure_of_the_database_waits_for_every_exchange(stage: Stage) 
     async with serving(other.app) as url:
         scanned = await stage.scan(watch(), watch(exchange_id="binanceus"), binanceus=url)
         other.faults.add("slow", path="time", seconds=0.2)
-        before = len(asyncio.all_tasks())
+        before = asyncio.all_tasks()
         with pytest.raises(errors.LostLeaseError):
             await scanned.run(7)
-        running = [task for task in asyncio.all_tasks() if "_exchange" in repr(task.get_coro())]
-    assert running == []
-    assert before >= 1
+        running = [task.get_coro() for task in asyncio.all_tasks() - before]
+        assert [coro for coro in running if "Scan._exchange" in repr(coro)] == []
 
 
 @pytest.mark.parametrize("tick", ["0.01000000", "0.05000000", "1.00000000"])
@@ -238,8 +235,6 @@ async def test_c11_prices_of_a_signal_are_exact_multiples_of_the_tick(
     sqlite_stage: Stage, monkeypatch: pytest.MonkeyPatch, tick: str
 ) -> None:
     stage = sqlite_stage
-    rows = exchange_rows.Market.finest
-    assert rows is not None
     answer = stage.standin._exchange_info
 
     def info(request: Any, met: Any) -> Any:
@@ -259,16 +254,17 @@ async def test_c11_prices_of_a_signal_are_exact_multiples_of_the_tick(
     assert results.r(signal, signal.stop) == Decimal("-1.00")
 
 
-@pytest.mark.parametrize("candles", [2, 40])
-async def test_q07_after_an_outage_signals_are_recorded_late_and_summed_up_once(stage: Stage, candles: int) -> None:
-    moves = [(NEWEST + 1, 95.0), (NEWEST + 1 + candles // 2, 105.0)][: 1 + (candles > 2)]
+@pytest.mark.parametrize("moves", [[(NEWEST + 1, 95.0)], [(NEWEST + 1, 95.0), (NEWEST + 21, 105.0)]])
+async def test_q07_after_an_outage_signals_are_recorded_late_and_summed_up_once(
+    stage: Stage, moves: list[tuple[int, float]]
+) -> None:
     stage.write(*moves)
     payer, other = await stage.pay(), await stage.pay(plan="ether")
     scanned = await stage.scan()
     await scanned.run()
     stage.standin.faults.add("503", times=None, path="")
     for _ in range(3):
-        stage.close_candle(candles // 2)
+        stage.close_candle(10)
         assert "available" in notes(await scanned.run())[0]
     stage.standin.faults.clear()
     stage.skip(60)

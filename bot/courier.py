@@ -6,6 +6,7 @@ Answers to people have places of their own and never queue behind a fan-out.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from core.models import State
 
 _URGENT_PLACES = 2
 _PACING_PATIENCE = 5.0
+_AGAIN = timedelta(seconds=2)
+_FRESH = 0.025  # seconds; the pacer allows for about as much between its grant and the arrival at the platform
 _SEND_DEADLINE = 15.0
 _IDLE = 1.0
 log = structlog.get_logger()
@@ -54,6 +57,7 @@ class Courier:
         self._running: set[asyncio.Task[None]] = set()
         self._begin = batch.Batch(self._mark_sending)
         self._settle = batch.Batch(self._write_endings)
+        self._stopping = self._unknown = False
         self._lease = held.settings.lease_seconds
         self._deadline = min(_SEND_DEADLINE, 0.7 * self._lease)
         self.pulse = work.Pulse(held, f"{platform.name}.{'answers' if urgent else 'delivery'}", limit=90)
@@ -61,6 +65,7 @@ class Courier:
     async def run(self, stop: asyncio.Event) -> None:
         """Due messages are delivered until `stop` is set; then those in flight are finished, the others released."""
         await work.repeat(self.pulse.part, self._step, stop)
+        self._stopping = True
         if self._running:
             await asyncio.wait(self._running, timeout=self._deadline + 2)
 
@@ -109,15 +114,20 @@ class Courier:
 
     async def _deliver(self, parcel: claims.Parcel, signal: models.Signal | None) -> None:
         async with self._window, AsyncExitStack() as uploading:
-            try:
-                ready, key = await self._prepare(parcel, signal, uploading)
-            except Exception as error:  # a message that cannot be made must not come back for ever
-                log.exception("delivery_not_rendered", delivery=parcel.id)
-                ready, key = None, ""
-                refused = outcomes.Refused(f"it cannot be rendered ({type(error).__name__})")
-            if not await self._paced(parcel) or not await self._begin(parcel):
+            if self._stopping:
+                await self._release(parcel, timedelta(0))
                 return
-            outcome = refused if ready is None else await self._send(ready)
+            ready, key = await self._prepare(parcel, signal, uploading)
+            if not await self._paced(parcel):
+                await self._release(parcel, _AGAIN)
+                return
+            granted = time.monotonic()
+            if not await self._begin(parcel):
+                return
+            if time.monotonic() - granted > _FRESH and not await self._paced(parcel, again=True):
+                outcome: outcomes.Outcome = outcomes.NotSent("its turn did not come", after=_AGAIN.total_seconds())
+            else:
+                outcome = await self._send(ready)
             if isinstance(outcome, outcomes.Sent) and outcome.file_id and key:
                 await self._pictures.keep(key, outcome.file_id)
             await uploading.aclose()
@@ -125,11 +135,18 @@ class Courier:
 
     async def _prepare(
         self, parcel: claims.Parcel, signal: models.Signal | None, uploading: AsyncExitStack
-    ) -> tuple[platforms.Parcel, str]:
-        message = messages.render(parcel, signal, self._stack.catalogue)
-        picture = pictures.Picture("")
-        if message.picture and signal is not None and not parcel.plain:
-            picture = await uploading.enter_async_context(self._pictures.of(signal))
+    ) -> tuple[platforms.Parcel | None, str]:
+        """The message to send, and the key of its picture; no message when it cannot be made from what we have."""
+        try:
+            message = messages.render(parcel, signal, self._stack.catalogue)
+            picture = pictures.Picture("")
+            if message.picture and signal is not None and not parcel.plain:
+                picture = await uploading.enter_async_context(self._pictures.of(signal))
+        except Exception as error:
+            if db.is_unavailable(error):
+                raise
+            log.exception("delivery_not_rendered", delivery=parcel.id)
+            return None, ""
         ready = platforms.Parcel(
             address=parcel.address,
             message=message,
@@ -141,24 +158,33 @@ class Courier:
         )
         return ready, picture.key
 
-    async def _paced(self, parcel: claims.Parcel) -> bool:
-        """Whether the message may leave now; when its turn does not come soon, the row is free again."""
+    async def _paced(self, parcel: claims.Parcel, *, again: bool = False) -> bool:
+        """Whether the message may leave at this moment; not when its turn does not come soon.
+
+        A grant is good for a moment only. Where writing `sending` took longer, it is asked for `again`: from the common
+        limit, as the chat's own has been kept already.
+        """
+        chat = f"{parcel.address}#{parcel.id}" if again else parcel.address
+        group = self._platform.group(parcel.address) and not again
         try:
             async with asyncio.timeout(_PACING_PATIENCE):
-                group = self._platform.group(parcel.address)
-                await self._pacer.acquire(parcel.address, group=group, urgent=self._urgent)
+                await self._pacer.acquire(chat, group=group, urgent=self._urgent)
         except TimeoutError:
-            async with self._stack.db.transaction() as session:
-                await claims.release(session, [parcel], not_before=self._stack.clock() + timedelta(seconds=2))
             return False
         return True
+
+    async def _release(self, parcel: claims.Parcel, wait: timedelta) -> None:
+        async with self._stack.db.transaction() as session:
+            await claims.release(session, [parcel], not_before=self._stack.clock() + wait)
 
     async def _mark_sending(self, parcels: Sequence[claims.Parcel]) -> list[bool]:
         async with self._stack.db.transaction() as session:
             mine = await claims.begin(session, parcels, now=self._stack.clock(), lease=self._lease)
         return [parcel.id in mine for parcel in parcels]
 
-    async def _send(self, ready: platforms.Parcel) -> outcomes.Outcome:
+    async def _send(self, ready: platforms.Parcel | None) -> outcomes.Outcome:
+        if ready is None:
+            return outcomes.Refused("it cannot be rendered")
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._platform.send(ready)
@@ -214,7 +240,11 @@ class Courier:
             case outcomes.Moved(new):
                 await members.move(session, name, address, new)
             case outcomes.Fatal(reason):
+                self._unknown = True
                 await health.alarm(session, f"{name}:token", f"{name} does not know our bot: {reason}", now=now)
+            case outcomes.Sent() if self._unknown:
+                self._unknown = False
+                await health.clear(session, f"{name}:token", now=now)
             case _ if one.step.state is State.DEAD:
                 text = f"A message ({one.parcel.kind} {one.parcel.id}) could not be delivered: {one.step.reason}"
                 await health.alarm(session, f"{name}:dead", text, now=now)

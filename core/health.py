@@ -75,6 +75,12 @@ async def clear(session: AsyncSession, key: str, *, now: datetime) -> None:
     await db.execute(session, open_one.values(cleared_at=now))
 
 
+async def clear_old(session: AsyncSession, *, before: datetime, now: datetime) -> int:
+    """Alarms that were last raised before this moment are no longer open; says how many."""
+    quiet = update(models.Alarm).where(models.Alarm.last_at < before, models.Alarm.cleared_at.is_(None))
+    return await db.execute(session, quiet.values(cleared_at=now))
+
+
 async def report(session: AsyncSession, *, now: datetime) -> Report:
     """How every part is doing at this moment."""
     beats = await session.scalars(select(models.Heartbeat).order_by(models.Heartbeat.part))

@@ -18,6 +18,7 @@ from core.signals import scan
 _SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
 _SWEEP_SECONDS = 5.0
 _BODIES_KEPT = timedelta(days=30)
+_QUIET = timedelta(days=1)  # an alarm that nothing has raised again for so long is over
 log = structlog.get_logger()
 
 
@@ -117,10 +118,12 @@ class Scheduler:
                     await outbox.warn(session, platform, number, facts, key=key, now=self._stack.clock())
 
     async def _tidy(self) -> None:
-        """Bodies of old inbox items, which hold personal data, are gone."""
+        """Bodies of old inbox items, which hold personal data, are gone; alarms that went quiet are over."""
         await self._stack.bell.wait(_TIDY, timeout=3600)
         async with self._stack.db.transaction() as session:
-            await inbox.forget(session, before=self._stack.clock() - _BODIES_KEPT)
+            now = self._stack.clock()
+            await inbox.forget(session, before=now - _BODIES_KEPT)
+            await health.clear_old(session, before=now - _QUIET, now=now)
 
 
 async def run(held: stack.Stack, stop: asyncio.Event) -> None:

@@ -56,7 +56,7 @@ PEOPLE = st.lists(
 
 
 @settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -222,15 +222,15 @@ class World:
 
 def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:
     """Everything about this subscription happened `seconds` earlier; nobody is told, as nothing changed."""
-    for name in ("created", "start_date", "billing_cycle_anchor", "cancel_at"):
+    for name in ("created", "start_date", "cancel_at"):
         if sub.get(name) is not None:
             sub[name] -= seconds
     for item in sub["items"]["data"]:
         item["current_period_start"] -= seconds
         item["current_period_end"] -= seconds
-        anchor = account.secret(item["id"])
-        if anchor.get("anchor"):
-            anchor["anchor"] -= seconds
+        account.secret(item["id"]).pop("anchor", None)
+    # Months differ in length: counted from the moved beginning, the next period could be a single day.
+    sub["billing_cycle_anchor"] = stripe_billing.period_end(sub)
     account.watch(sub)
 
 

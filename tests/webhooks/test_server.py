@@ -173,10 +173,10 @@ async def test_step_that_hangs_does_not_keep_the_stop_waiting(world: World, monk
 
 
 async def test_fault_of_a_loop_itself_ends_the_role_with_that_fault(world: World, monkeypatch: Any) -> None:
-    async def breaks(self: Any, seconds: float) -> None:
+    async def breaks(self: Any) -> None:
         raise RuntimeError("the loop is broken")
 
-    monkeypatch.setattr(loops.Loop, "_rest", breaks)
+    monkeypatch.setattr(loops.Loop, "run", breaks)
     with pytest.raises(RuntimeError, match="the loop is broken"):
         await server._work(world.here, asyncio.Event())
 

@@ -1,5 +1,6 @@
 """People, plans and signals as rows: what the tests of members, access and delivery begin with."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -155,6 +156,15 @@ async def notices(database: db.Database, member_id: int) -> list[str]:
     """The names of the notices that a member was to get, oldest first."""
     rows = await deliveries(database, Delivery.member_id == member_id, Delivery.kind == "notice")
     return [row.payload["name"] for row in rows if row.payload]
+
+
+async def blocked_on_a_lock(database: db.Database, number: int) -> None:
+    """Returns when so many sessions of this database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(20), database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while (await connection.exec_driver_sql(waiting)).scalar_one() < number:
+            await asyncio.sleep(0.01)
 
 
 def anyone() -> Any:

@@ -239,7 +239,7 @@ async def test_q05_a_signal_that_closes_during_a_catch_up_leaves_nobody_without_
         async with database.transaction() as session:
             await access.catch_up(session, who.member_id, people.BOOK, now=now)
             began.set()
-            await blocked_on_a_lock(database, 1 if first == "catch_up" else 0)
+            await people.blocked_on_a_lock(database, 1 if first == "catch_up" else 0)
 
     async def close() -> None:
         async with database.transaction() as session:
@@ -247,7 +247,7 @@ async def test_q05_a_signal_that_closes_during_a_catch_up_leaves_nobody_without_
             await session.execute(closing.values(status=models.SignalStatus.TARGET))
             await outbox.follow_up(session, signal.id, "target", now=now)
             began.set()
-            await blocked_on_a_lock(database, 1 if first == "close" else 0)
+            await people.blocked_on_a_lock(database, 1 if first == "close" else 0)
 
     earlier, later = (catch_up, close) if first == "catch_up" else (close, catch_up)
     task = asyncio.create_task(earlier())
@@ -255,15 +255,6 @@ async def test_q05_a_signal_that_closes_during_a_catch_up_leaves_nobody_without_
     await asyncio.gather(task, later())
     kinds = [row.kind for row in await people.deliveries(database)]
     assert kinds == (["opening", "update"] if first == "catch_up" else [])
-
-
-async def blocked_on_a_lock(database: db.Database, number: int) -> None:
-    """Returns when so many sessions of this database wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(20), database.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while (await connection.exec_driver_sql(waiting)).scalar_one() < number:
-            await asyncio.sleep(0.01)
 
 
 async def test_q08_an_opening_that_waits_for_a_lapsed_member_expires_for_good(

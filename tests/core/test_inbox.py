@@ -140,7 +140,7 @@ async def test_q04_an_item_that_kills_every_worker_is_dead_in_the_end(database: 
 async def test_x10_bodies_of_finished_items_are_forgotten(database: db.Database, now: datetime) -> None:
     for number in range(3):
         await put(database, now + number * SECOND, f"evt_{number}")
-    for item in await claim(database, now, limit=2):
+    for item in await claim(database, now + 9 * SECOND, limit=2):
         await done(database, item)
     async with database.transaction() as session:
         assert await inbox.forget(session, before=now + SECOND) == 1

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from core import db, errors, leases
+from tests.core import people
 
 SECOND = timedelta(seconds=1)
 
@@ -67,12 +68,7 @@ async def test_a04_nobody_takes_over_before_checked_work_is_written(
     async with postgres_database.transaction() as session:
         await leases.check(session, "scheduler", 1)
         other = asyncio.create_task(acquire(postgres_database, "b", now + 60 * SECOND))
-        async with postgres_database.engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            async with asyncio.timeout(20):
-                while not (await connection.exec_driver_sql(waiting)).scalar_one():
-                    await asyncio.sleep(0.01)
+        await people.blocked_on_a_lock(postgres_database, 1)
         assert not other.done()
     assert await other == 2
 

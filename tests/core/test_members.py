@@ -46,12 +46,7 @@ async def test_the_slower_of_two_processes_takes_its_own_member_back(
     async with postgres_database.transaction() as session:
         quick = await members.arrive(session, "telegram", "7", address="7", name="Ann", username=None, now=now)
         slow = asyncio.create_task(meet(postgres_database, now, name="Anne"))
-        async with postgres_database.engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            async with asyncio.timeout(20):
-                while not (await connection.exec_driver_sql(waiting)).scalar_one():
-                    await asyncio.sleep(0.01)
+        await people.blocked_on_a_lock(postgres_database, 1)
     met = await slow
     assert (met.id, met.member_id, met.name) == (quick.id, quick.member_id, "Anne")
     assert await number_of(postgres_database, Member) == 1

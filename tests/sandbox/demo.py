@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from tests.sandbox import demo_story, panel, phone, product, telegram, transcript
+from tests.sandbox import demo_story, moment, panel, phone, product, telegram, transcript
 from tests.sandbox.world import MEMBER, OPERATOR, STRANGER, NothingHappenedError, World
 
 HOME = product.ROOT / ".demo"
@@ -60,9 +60,11 @@ async def _until_stopped(work: Awaitable[int]) -> int:
 
 
 @asynccontextmanager
-async def staged(folder: Path, *ports: int) -> AsyncIterator[tuple[World, product.Product]]:
+async def staged(
+    folder: Path, *ports: int, markets: moment.Markets | None = None
+) -> AsyncIterator[tuple[World, product.Product]]:
     """A world, and the product running in it on the first of these ports that is free."""
-    async with World.open(folder) as world:
+    async with World.open(folder, markets=markets) as world:
         shop = product.Product(folder, world.environment(), port=product.free_port(*ports))
         world.expect_events_at(shop.url)
         async with shop:

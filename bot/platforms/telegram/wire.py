@@ -13,6 +13,8 @@ from telegram.request import BaseRequest, RequestData
 
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _AGENT = "SignalStack"
+WHOLE = "whole"
+"""A parameter of this name is the whole request: the library would look into each parameter for files."""
 
 
 class NotConnectedError(Exception):
@@ -116,7 +118,8 @@ def _encoded(data: RequestData | None) -> tuple[bytes | aiohttp.FormData | None,
     if data is None:
         return None, {}
     if not data.contains_files:
-        return orjson.dumps(data.parameters), {"Content-Type": "application/json"}
+        parameters = data.parameters
+        return orjson.dumps(parameters.get(WHOLE, parameters)), {"Content-Type": "application/json"}
     form = aiohttp.FormData(default_to_multipart=True)
     for name, value in data.json_parameters.items():
         form.add_field(name, value)

@@ -199,7 +199,22 @@ async def test_q07_a_summary_says_to_each_plan_what_it_opens(database: db.Databa
 
 
 ENTRY = payload((NEWEST, 95.0))
-SPOILT: list[Any] = [None, "NaN", "Infinity", "-Infinity", "-1", "0", "", "<html>", float("nan"), True, [], {}, "1e400", 1e308]
+SPOILT: list[Any] = [
+    None,
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "-1",
+    "0",
+    "",
+    "<html>",
+    float("nan"),
+    True,
+    [],
+    {},
+    "1e400",
+    1e308,
+]
 
 
 def _corrupted(chance: random.Random) -> tuple[list[Any], int]:

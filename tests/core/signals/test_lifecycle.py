@@ -72,7 +72,9 @@ def test_a_long_signal_ends_where_a_real_order_would_have_filled(
 
 
 @given(LEVELS, BARS, AGES)
-def test_a_stop_that_was_touched_always_counts_and_never_fills_better(levels: list[Decimal], seen: Bar, age: int) -> None:
+def test_a_stop_that_was_touched_always_counts_and_never_fills_better(
+    levels: list[Decimal], seen: Bar, age: int
+) -> None:
     stop, target = levels
     end = lifecycle.step(signal(stop, target), seen.candle(age))
     if seen.low <= stop:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from core import db, models
 from core.delivery import outcomes
@@ -59,7 +60,9 @@ TICKS = st.sampled_from(["0.00000001", "0.0001", "0.01", "0.05", "0.5", "1", "25
 
 
 @given(PRICES, PRICES, PRICES, TICKS)
-def test_c11_a_draft_is_exact_near_and_the_right_way_up(entry: float, target: float, stop: float, tick: Decimal) -> None:
+def test_c11_a_draft_is_exact_near_and_the_right_way_up(
+    entry: float, target: float, stop: float, tick: Decimal
+) -> None:
     made = publish.draft(watch(), decision(entry, target, stop), tick)
     if made is None:
         return
@@ -123,7 +126,9 @@ async def test_a_close_is_told_to_exactly_those_who_got_the_opening(database: db
         end = lifecycle.Close(SignalStatus.STOPPED, Decimal("91.5"), opening(41))
         await publish.closed(session, row, end, now=START)
     (update,) = await people.deliveries(database, Delivery.kind == "update")
-    (opening_row,) = await people.deliveries(database, Delivery.member_id == reached.member_id, Delivery.event == "opened")
+    (opening_row,) = await people.deliveries(
+        database, Delivery.member_id == reached.member_id, Delivery.event == "opened"
+    )
     assert (update.member_id, update.event, update.after_id) == (reached.member_id, "stopped", opening_row.id)
     assert newcomer.member_id not in {refused.member_id, update.member_id}
     async with database.reading() as session:
@@ -144,6 +149,6 @@ async def test_q02_an_ending_is_recorded_once_only(database: db.Database) -> Non
         signal = await publish.opened(session, people.BOOK, draft(), now=START, send_until=UNTIL)
         assert signal is not None
         await publish.closed(session, signal, end, now=START)
-    with pytest.raises(db.DBAPIError):
+    with pytest.raises(IntegrityError):
         async with database.transaction() as session:
             await publish.closed(session, await session.get_one(Signal, signal.id), end, now=START)

@@ -29,9 +29,7 @@ def signal(direction: str, entry: str, stop: str, target: str, close: str | None
         (("long", "27412.10", "27000.00", "28000.00", "27600.01"), "0.69", "0.46"),
     ],
 )
-def test_gains_are_positive_and_losses_negative_in_both_directions(
-    row: tuple[str, ...], percent: str, r: str
-) -> None:
+def test_gains_are_positive_and_losses_negative_in_both_directions(row: tuple[str, ...], percent: str, r: str) -> None:
     closed = signal(*row)
     assert str(results.percent(closed)) == percent
     assert str(results.r(closed)) == r

@@ -55,9 +55,12 @@ class Courier:
         self._places = _URGENT_PLACES if urgent else max(1, window - _URGENT_PLACES)
         self._window = asyncio.Semaphore(self._places)
         self._running: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._begin = batch.Batch(self._mark_sending)
         self._settle = batch.Batch(self._write_endings)
-        self._stopping = self._unknown = False
+        self._stopping = False
+        self._unknown = True  # whether the platform knows our bot; an earlier process may have left an alarm
         self._lease = held.settings.lease_seconds
         self._deadline = min(_SEND_DEADLINE, 0.7 * self._lease)
         self.pulse = work.Pulse(held, f"{platform.name}.{'answers' if urgent else 'delivery'}", limit=90)
@@ -72,7 +75,7 @@ class Courier:
     async def _step(self) -> None:
         await self.pulse.beat()
         if len(self._running) >= 2 * self._places:
-            await asyncio.wait(self._running, timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+            await _set_soon(self._room)
             return
         parcels = await self._claim(3 * self._places - len(self._running))
         signals = await self._signals(parcels)
@@ -81,10 +84,23 @@ class Courier:
             self._running.add(task)
             task.add_done_callback(self._ended)
         if not parcels:
-            await self._stack.bell.wait(f"outbox:{self._platform.name}", timeout=_IDLE, who=self.pulse.part)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Returns when the bell rings, when an opening of ours arrived (its update may wait for it), or after a while."""
+        bell = self._stack.bell.wait(f"outbox:{self._platform.name}", timeout=_IDLE, who=self.pulse.part)
+        waits = [asyncio.ensure_future(wait) for wait in (bell, _set_soon(self._arrived))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.wait(waits)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if len(self._running) < 2 * self._places:
+            self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The row keeps its claim; when the lease is over it is free again, or ambiguous.
             known = db.is_unavailable(error)
@@ -139,14 +155,12 @@ class Courier:
         """The message to send, and the key of its picture; no message when it cannot be made from what we have."""
         try:
             message = messages.render(parcel, signal, self._stack.catalogue)
-            picture = pictures.Picture("")
-            if message.picture and signal is not None and not parcel.plain:
-                picture = await uploading.enter_async_context(self._pictures.of(signal))
-        except Exception as error:
-            if db.is_unavailable(error):
-                raise
+        except Exception:
             log.exception("delivery_not_rendered", delivery=parcel.id)
             return None, ""
+        picture = pictures.Picture("")
+        if message.picture and signal is not None and not parcel.plain:
+            picture = await uploading.enter_async_context(self._pictures.of(signal))
         ready = platforms.Parcel(
             address=parcel.address,
             message=message,
@@ -156,7 +170,7 @@ class Courier:
             file_id=picture.file_id,
             plain=parcel.plain,
         )
-        return ready, picture.key
+        return ready, picture.key if picture.data else ""
 
     async def _paced(self, parcel: claims.Parcel, *, again: bool = False) -> bool:
         """Whether the message may leave at this moment; not when its turn does not come soon.
@@ -202,7 +216,7 @@ class Courier:
         getattr(log, level)("delivery_settled", delivery=parcel.id, state=step.state.value, reason=step.reason)
         await self._written(_Ending(parcel, outcome, step))
         if step.state in claims.ARRIVED and parcel.event == "opened":
-            self._stack.bell.ring(f"outbox:{self._platform.name}")  # its update may be waiting
+            self._arrived.set()  # not the bell: ten thousand openings would ring it for everybody, in every process
 
     async def _written(self, ending: _Ending) -> None:
         """The ending is in the database; while that is away, we try again for as long as the row is ours."""
@@ -210,8 +224,8 @@ class Courier:
         while True:
             try:
                 await self._settle(ending)
-            except db.UNAVAILABLE:
-                if asyncio.get_running_loop().time() > until:
+            except Exception as error:
+                if not db.is_unavailable(error) or asyncio.get_running_loop().time() > until:
                     raise
                 await asyncio.sleep(0.5)
             else:
@@ -248,3 +262,13 @@ class Courier:
             case _ if one.step.state is State.DEAD:
                 text = f"A message ({one.parcel.kind} {one.parcel.id}) could not be delivered: {one.step.reason}"
                 await health.alarm(session, f"{name}:dead", text, now=now)
+
+
+async def _set_soon(event: asyncio.Event) -> None:
+    """Returns when the event is set, which it then no longer is, or after a while."""
+    try:
+        async with asyncio.timeout(_IDLE):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()

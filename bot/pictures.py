@@ -3,8 +3,10 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+
+import structlog
 
 from core import clock, db, models, stack
 from core.market import candles
@@ -13,11 +15,15 @@ from core.signals import charts
 _KEPT = 16
 _SHOWN = 120  # candles
 _PATIENCE = 2.0  # seconds that the others wait for the first upload before they upload themselves
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """PNG bytes, or the platform's name for what it already has; `key` names the picture in our table."""
+    """PNG bytes, or the platform's name for what it already has, or neither where nothing could be drawn.
+
+    `key` names the picture in our table.
+    """
 
     key: str
     data: bytes | None = None
@@ -30,61 +36,99 @@ class Pictures:
     def __init__(self, held: stack.Stack, platform: str) -> None:
         self._stack, self._platform = held, platform
         self._known: OrderedDict[str, str] = OrderedDict()
-        self._drawn: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
+        self._drawn: OrderedDict[str, asyncio.Task[bytes | None]] = OrderedDict()
         self._uploading: dict[str, asyncio.Event] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def of(self, signal: models.Signal) -> AsyncIterator[Picture]:
         """The picture for one message; while the first message of a signal uploads it, the others wait a moment."""
         key = f"signal:{signal.id}"
-        if not await self._uploaded(key) and key in self._uploading:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await self._uploading[key].wait()
-            except TimeoutError:
-                pass
-        if await self._uploaded(key):
+        if not await self._uploaded(key):
+            await self._turn(key)
+        # From here to the entry in `_uploading` nothing is awaited, so that of many who come at once one uploads.
+        if key in self._known:
             yield Picture(key, file_id=self._known[key])
             return
         done = self._uploading.setdefault(key, asyncio.Event())
         try:
-            yield Picture(key, data=await self._draw(key, signal))
+            data = await self._draw(key, signal)
+            yield Picture(key if data else "", data=data)
         finally:
             done.set()
-            self._uploading.pop(key, None)
+            if self._uploading.get(key) is done:
+                del self._uploading[key]
+
+    async def _turn(self, key: str) -> None:
+        """Returns when the picture is known, when nobody is uploading it, or when patience has run out."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while key not in self._known and (upload := self._uploading.get(key)):
+                    await upload.wait()
 
     async def keep(self, key: str, file_id: str) -> None:
         """The platform knows this picture under `file_id`."""
         if self._known.get(key) == file_id:
             return
         self._remember(key, file_id)
-        async with self._stack.db.transaction() as session:
-            row = db.insert(session, models.Upload).values(platform=self._platform, picture=key, file_id=file_id)
-            await session.execute(
-                row.on_conflict_do_update(index_elements=["platform", "picture"], set_={"file_id": file_id})
-            )
+        try:
+            async with self._stack.db.transaction() as session:
+                row = db.insert(session, models.Upload).values(platform=self._platform, picture=key, file_id=file_id)
+                await session.execute(
+                    row.on_conflict_do_update(index_elements=["platform", "picture"], set_={"file_id": file_id})
+                )
+        except Exception as error:
+            if not db.is_unavailable(error):
+                raise
+            # The message lies in the chat; forgetting this costs one more upload after a restart, and nothing else.
+            log.warning("picture_upload_not_kept", picture=key, error=type(error).__name__)
 
     async def _uploaded(self, key: str) -> bool:
         if key not in self._known and key not in self._drawn:
+            # A fan-out asks for every message of a whole window at once; the first message must not queue behind that.
+            if key not in self._looking:
+                self._looking[key] = asyncio.create_task(self._look(key))
+            await asyncio.shield(self._looking[key])
+        return key in self._known
+
+    async def _look(self, key: str) -> None:
+        try:
             async with self._stack.db.reading() as session:
                 row = await session.get(models.Upload, (self._platform, key))
             if row is not None:
                 self._remember(key, row.file_id)
-        return key in self._known
+        finally:
+            del self._looking[key]
 
     def _remember(self, key: str, file_id: str) -> None:
         self._known[key] = file_id
         while len(self._known) > 10 * _KEPT:
             self._known.popitem(last=False)
 
-    async def _draw(self, key: str, signal: models.Signal) -> bytes:
+    async def _draw(self, key: str, signal: models.Signal) -> bytes | None:
         if key not in self._drawn:
             self._drawn[key] = asyncio.create_task(self._drawing(signal))
             while len(self._drawn) > _KEPT:
                 self._drawn.popitem(last=False)
-        return await asyncio.shield(self._drawn[key])
+        drawing = self._drawn[key]
+        try:
+            return await asyncio.shield(drawing)
+        except Exception:
+            if self._drawn.get(key) is drawing:
+                del self._drawn[key]  # the database was away; the next message tries again
+            raise
 
-    async def _drawing(self, signal: models.Signal) -> bytes:
+    async def _drawing(self, signal: models.Signal) -> bytes | None:
+        try:
+            return await self._painted(signal)
+        except Exception as error:
+            if db.is_unavailable(error):
+                raise
+            # The words are what matters: they are sent without it.
+            log.warning("picture_not_drawn", signal=signal.id, error=f"{type(error).__name__}: {error}")
+            return None
+
+    async def _painted(self, signal: models.Signal) -> bytes:
         market = candles.Key(signal.exchange, signal.symbol, signal.timeframe)
         async with self._stack.db.reading() as session:
             rows = await candles.recent(session, market, _SHOWN, until=signal.candle)

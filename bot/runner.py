@@ -10,7 +10,6 @@ from bot import courier, pictures, platforms
 from core import errors, inbox, stack, work
 from core.delivery import pacing
 
-_ITEM_LEASE = 60.0
 _AT_ONCE = 10
 _IDLE = 1.0
 log = structlog.get_logger()
@@ -42,26 +41,45 @@ async def run(held: stack.Stack, stop: asyncio.Event) -> None:
 
 
 async def _serve(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
-    await platform.start()
+    try:
+        if await _started(platform, stop):
+            await _work(held, platform, stop)
+    finally:
+        await platform.stop()
+
+
+async def _started(platform: platforms.Platform, stop: asyncio.Event) -> bool:
+    """Whether the platform was there before `stop` was set; reaching it may take longer than a stop may."""
+    start, end = asyncio.create_task(platform.start()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+            return True
+    finally:
+        start.cancel()
+        end.cancel()
+        await asyncio.gather(start, end, return_exceptions=True)
+    return False
+
+
+async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
     rate = held.settings.telegram_rate
     pacer = pacing.Pacer(platform.name, pacing.Limits(per_second=rate, hard=rate + 1), redis=held.redis)
     shown = pictures.Pictures(held, platform.name)
     couriers = [courier.Courier(held, platform, pacer, shown, urgent=urgent) for urgent in (True, False)]
     worker = _InboxWorker(held, platform)
-    try:
-        async with asyncio.TaskGroup() as jobs:
-            listener = jobs.create_task(_listen(platform))
-            for one in couriers:
-                jobs.create_task(one.run(stop))
-            jobs.create_task(worker.run(stop))
-            pulses = [_Listening(held, platform), worker.pulse, *(one.pulse for one in couriers)]
-            jobs.create_task(work.watch(pulses, stop))
-            await stop.wait()
-            listener.cancel()
-            for topic in (f"outbox:{platform.name}", f"inbox:{platform.name}"):
-                held.bell.ring(topic)
-    finally:
-        await platform.stop()
+    async with asyncio.TaskGroup() as jobs:
+        listener = jobs.create_task(_listen(platform))
+        for one in couriers:
+            jobs.create_task(one.run(stop))
+        jobs.create_task(worker.run(stop))
+        pulses = [_Listening(held, platform), worker.pulse, *(one.pulse for one in couriers)]
+        jobs.create_task(work.watch(pulses, stop))
+        await stop.wait()
+        listener.cancel()
+        for topic in (f"outbox:{platform.name}", f"inbox:{platform.name}"):
+            held.bell.ring(topic)
 
 
 async def _listen(platform: platforms.Platform) -> None:
@@ -74,6 +92,7 @@ class _InboxWorker:
 
     def __init__(self, held: stack.Stack, platform: platforms.Platform) -> None:
         self._stack, self._platform = held, platform
+        self._lease = 2 * held.settings.lease_seconds
         self.pulse = work.Pulse(held, f"{platform.name}.inbox", limit=90)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,7 +103,7 @@ class _InboxWorker:
         await self.pulse.beat()
         name = self._platform.name
         async with self._stack.db.transaction() as session:
-            items = await inbox.claim(session, name, now=self._stack.clock(), lease=_ITEM_LEASE, limit=_AT_ONCE)
+            items = await inbox.claim(session, name, now=self._stack.clock(), lease=self._lease, limit=_AT_ONCE)
         for item in items:
             await self._apply(item)
         if not items:

@@ -10,8 +10,8 @@ from structlog.types import EventDict, Processor
 
 # Telegram bot tokens, Stripe keys and webhook secrets, Discord bot tokens, passwords in URLs.
 _SECRETS = re.compile(
-    r"\d{6,12}:[A-Za-z0-9_-]{16,}|\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"
-    r"|\b[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s\x22]+(?=@)"
+    r"\d{6,12}:[A-Za-z0-9_-]{16,}|(?:sk|rk|pk)_(?:test|live)_\w+|whsec_\w+"
+    r"|[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}|(?<=://)[^/\s:@]*:[^/\s\x22]+(?=@)"
 )
 # httpx logs whole request URLs, and Telegram's URLs contain the bot token; the others talk much and say little.
 _QUIET = (

@@ -27,7 +27,7 @@ class Scheduler:
 
     def __init__(self, held: stack.Stack) -> None:
         self._stack = held
-        self._ttl = max(15.0, 4 * held.settings.scan_seconds)
+        self._ttl = max(min(15.0, held.settings.lease_seconds), 4 * held.settings.scan_seconds)
         self._epoch: int | None = None
         self._clock = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}

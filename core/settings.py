@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     telegram_rate: int = Field(default=29, ge=1, le=1000)
     stripe_api_key: SecretStr = SecretStr("")
     stripe_webhook_secret: SecretStr = SecretStr("")
-    stripe_price_id: str = ""
+    stripe_price_id: str = Field(default="", max_length=100)
     stripe_api_url: str = "https://api.stripe.com"
     ccxt_exchange: str = "binance"
     ccxt_trading_pairs: str = "BTC/USDT,ETH/USDT"
@@ -105,7 +105,7 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
     if billing:
         faults += _unready_billing(settings, book)
     if faults:
-        raise errors.ConfigError(*dict.fromkeys(faults))
+        raise errors.ConfigError(*dict.fromkeys(" ".join(fault.split()) for fault in faults))
     settings = settings.model_copy(update={"secret_key": SecretStr(_secret(settings))})
     _keep_out_of_logs(settings)
     return settings, book
@@ -126,7 +126,7 @@ def _settings(env_file: Path | None) -> tuple[Settings, list[str]]:
 def _sentence(fault: dict[str, Any]) -> str:
     name = str(fault["loc"][0]).upper()
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-    shown = "" if "secret" in name.lower() or "token" in name.lower() else f" (it is {fault['input']!r})"
+    shown = "" if "secret" in name.lower() or "token" in name.lower() else f" (it is {repr(fault['input'])[:80]})"
     return f"{name}: {message}{shown}."
 
 

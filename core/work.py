@@ -36,7 +36,9 @@ class Pulse:
         try:
             async with self._stack.db.transaction() as session:
                 await health.beat(session, self.part, limit=self.limit, now=self._stack.clock(), note=note)
-        except db.UNAVAILABLE as error:
+        except Exception as error:
+            if not db.is_unavailable(error):
+                raise
             log.warning("heartbeat_not_written", part=self.part, error=type(error).__name__)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from core import catalogue, clock, db, stack
 from core import settings as core_settings
 from tests import databases, servers
+from tests.browser import chromium
 
 _RUN = "SIGNALSTACK_TEST_RUN"
 _opened: list[servers.Run] = []
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     while _opened:
         _opened.pop().close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    # Here and not beside the browser tests: with pytest-xdist only this file is loaded in the process that reports.
+    if sentence := chromium.left_out(config.args, config.rootpath):
+        terminalreporter.write_line(sentence)
 
 
 @pytest.fixture(scope="session", autouse=True)

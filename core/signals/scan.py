@@ -178,10 +178,9 @@ class Scan:
         whole = market.filled or (bool(kept) and kept[0].open_time <= start)
         # The newest kept candle is asked for again, the exchange may have corrected it; a gap, it may have filled it.
         since = _whole_until(kept, length) if kept and whole else start
-        if since <= due:
-            async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
-                async with self._stack.db.transaction() as session:
-                    await candles.keep(session, key, page)
+        async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
+            async with self._stack.db.transaction() as session:
+                await candles.keep(session, key, page)
         market.filled = True
 
     async def _judge(

@@ -54,6 +54,7 @@ def _chart(times: int) -> table.Row:
 
 def _start(times: int) -> table.Row:
     ours, bare = [], []
+    _python("-m", "bot", "--help")  # what is compiled once is compiled now
     for _ in range(times):
         bare.append(1000 * _seconds(lambda: _python("-c", "pass")))
         ours.append(1000 * _seconds(lambda: _python("-m", "bot", "--help")))
@@ -81,9 +82,9 @@ def _long(candles: int) -> series.Series:
     copies = -(-candles // len(base))
     step = float(base.close[-1] / base.open[0])
     levels = np.repeat(step ** (np.arange(copies) % 5), len(base))[:candles]
-    prices = (np.tile(column, copies)[:candles] * levels for column in base.prices)
+    opened, high, low, close = (np.tile(column, copies)[:candles] * levels for column in base.prices)
     times = int(base.open_time[0]) + 3_600_000 * np.arange(candles, dtype=np.int64)
-    return series.Series(times, *prices, volume=np.tile(base.volume, copies)[:candles])
+    return series.Series(times, opened, high, low, close, np.tile(base.volume, copies)[:candles])
 
 
 def _seconds(work: Callable[[], object]) -> float:

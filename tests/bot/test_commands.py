@@ -1,73 +1,19 @@
-"""What a person asks and what comes back, on both databases, without any platform."""
+"""What a person asks in private and what comes back."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from bot import commands, messages
-from core import access, catalogue, db, health, members, models, settings
-from core.billing import links, plans
-from core.delivery import outbox
+from bot import commands
+from core import access, catalogue, db, health, models
+from core.billing import links
 from core.models import SignalStatus
 from tests import conftest
 from tests.bot import signals
-
-GOLD = catalogue.Plan(key="gold", name="Gold", price_id="price_1", description="Everything we watch.")
-BTC_ONLY = catalogue.Plan(key="btc", name="Bitcoin", price_id="price_2", symbols=frozenset({"BTC/USDT"}))
-WATCHES = tuple(catalogue.Watch(symbol=pair) for pair in ("BTC/USDT", "ETH/USDT"))
-SERVICE = catalogue.Service(support="@help_desk", operator="Ann Smith, Bern", notice="simulated market")
-
-
-def a_book(*on_sale: catalogue.Plan) -> catalogue.Catalogue:
-    return catalogue.Catalogue(service=SERVICE, watches=WATCHES, plans=on_sale or (GOLD,))
-
-
-class Chat:
-    """A person at the desk, in their private chat unless another is named."""
-
-    def __init__(self, database: db.Database, now: datetime, book: catalogue.Catalogue, **conf: Any) -> None:
-        self.db, self.now, self.book = database, now, book
-        given = {"stripe_api_key": "sk_test_x", "public_url": "https://site.example"} | conf
-        self.settings: settings.Settings = conftest.make_settings(database, **given)
-
-    async def replies(self, text: str, *, person: str = "7", chat: str = "", data: str = "") -> list[commands.Reply]:
-        ask = commands.Ask("telegram", person, chat or person, person, not chat, "Ann", "ann", text, data)
-        async with self.db.transaction() as session:
-            desk = commands.Desk(self.settings, self.book, self.now, "our_bot")
-            return await commands.answer(session, ask, desk)
-
-    async def ask(self, text: str, *, person: str = "7", data: str = "") -> messages.Message:
-        (reply,) = await self.replies(text, person=person, data=data)
-        assert reply.address == person
-        return reply.message
-
-    async def member(self, person: str = "7") -> int:
-        async with self.db.transaction() as session:
-            known = await members.find(session, "telegram", person)
-            assert known is not None
-            return known.member_id
-
-    async def pays(self, person: str = "7", plan: str = "gold", **given: Any) -> None:
-        await self.replies("/start", person=person)
-        row = {"member_id": await self.member(person), "plan": plan, "status": "active", "snapshot": {}}
-        row |= {"provider": "stripe", "external_id": f"sub_{person}_{plan}", "customer_id": "cus_1"}
-        row |= {"access_until": self.now + timedelta(days=30), "created_at": self.now, "read_at": self.now}
-        async with self.db.transaction() as session:
-            session.add(models.Subscription(**(row | given)))
-
-    async def priced(self, *keys: catalogue.Plan) -> None:
-        async with self.db.transaction() as session:
-            for plan in keys or self.book.plans:
-                price = {"amount": 2900, "currency": "usd", "interval": "month", "interval_count": 1}
-                await plans.keep(session, plan.key, price_id=plan.price_id, now=self.now, **price)
-
-    async def published(self, *rows: models.Signal) -> None:
-        async with self.db.transaction() as session:
-            session.add_all(rows)
+from tests.bot.desk import BTC_ONLY, GOLD, SERVICE, Chat, a_book, labels
 
 
 @pytest.fixture
@@ -78,10 +24,6 @@ async def chat(database: db.Database, now: datetime) -> AsyncIterator[Chat]:
 @pytest.fixture
 async def lite(sqlite_database: db.Database, now: datetime) -> AsyncIterator[Chat]:
     return Chat(sqlite_database, now, a_book())
-
-
-def labels(message: messages.Message) -> list[str]:
-    return [button.data or button.url or f"start={button.start}" for row in message.buttons for button in row]
 
 
 async def test_start_welcomes_and_shows_the_way_to_pay(chat: Chat) -> None:
@@ -351,82 +293,6 @@ async def test_latest_of_nothing_says_so(lite: Chat) -> None:
 
     assert "Nothing yet" in message.plain
     assert "/latest ETH/USDT" in labels(message)
-
-
-async def test_commands_for_other_bots_are_not_ours(lite: Chat) -> None:
-    assert await lite.replies("/start@other_bot") == []
-    assert await lite.replies("/latest@other_bot", chat="-5") == []
-
-
-@pytest.mark.parametrize("command", [f"/{row.name}" for row in commands.COMMANDS])
-async def test_x06_in_public_nothing_is_said_but_that_it_was_sent_privately(lite: Chat, command: str) -> None:
-    await lite.pays()
-    await lite.published(signals.make())
-
-    private, public = await lite.replies(command, chat="-5")
-
-    assert private.address == "7"
-    assert public == commands.Reply("-5", messages.answers.sent_privately())
-
-
-async def test_x06_strangers_in_public_are_asked_into_the_private_chat(lite: Chat) -> None:
-    for command, payload in (("/latest", "latest"), ("/mute", "hello")):
-        (reply,) = await lite.replies(command, chat="-5", person="77")
-        assert reply.address == "-5"
-        assert labels(reply.message) == [f"start={payload}"]
-    async with lite.db.transaction() as session:
-        assert await members.find(session, "telegram", "77") is None
-
-
-async def test_t05_who_blocked_us_is_asked_back_in_public(lite: Chat) -> None:
-    await lite.pays()
-    async with lite.db.transaction() as session:
-        await members.block(session, "telegram", "7", now=lite.now)
-
-    (reply,) = await lite.replies("/status", chat="-5")
-
-    assert labels(reply.message) == ["start=status"]
-
-
-async def test_talk_in_public_is_not_ours(lite: Chat) -> None:
-    for text in ("hello", "/unknown", "/unknown@our_bot"):
-        assert await lite.replies(text, chat="-5") == []
-
-
-@pytest.mark.parametrize("command", ["/admin", "/grant 7 gold", "/revoke 7", "/broadcast hi", "/who 7"])
-async def test_x05_operator_commands_do_nothing_in_chat(lite: Chat, command: str) -> None:
-    assert "I do not know that command" in (await lite.ask(command)).plain
-    assert await lite.replies(command, chat="-5") == []
-    member = await lite.member()
-    async with lite.db.transaction() as session:
-        assert await access.plans_of(session, member, now=lite.now) == set()
-
-
-async def test_who_asks_too_much_waits_for_the_answers(lite: Chat) -> None:
-    async def queue(address: str, number: int) -> None:
-        async with lite.db.transaction() as session:
-            for n in range(number):
-                await outbox.reply(session, "telegram", address, {}, key=f"{address}:{n}", now=lite.now)
-
-    await lite.ask("/start")
-    await queue("7", commands.MOST_WAITING)
-    assert await lite.replies("/start") == []
-    assert await lite.replies("/start", chat="-5") == []
-    await queue("-5", commands.MOST_WAITING)
-    assert await lite.replies("/start", person="8", chat="-5") == []
-
-
-async def test_t05_whoever_writes_again_is_reachable_again(lite: Chat) -> None:
-    await lite.ask("/start")
-    async with lite.db.transaction() as session:
-        await members.block(session, "telegram", "7", now=lite.now)
-
-    await lite.ask("/start")
-
-    async with lite.db.transaction() as session:
-        known = await members.find(session, "telegram", "7")
-        assert known is not None
-        assert known.blocked_at is None
 
 
 def test_command_lines_are_read_in_any_case_and_bounded() -> None:

@@ -40,6 +40,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         demo.visited(made, shop.url) as phone,
         async_api.async_playwright() as play,
     ):
+        made.guard = shop.check
         browser = await play.chromium.launch(executable_path=chromium.found(), args=flags)
         yield Stage(made, shop, phone, browser)
         await browser.close()

@@ -21,6 +21,7 @@ BITCOIN = catalogue.Plan(key="bitcoin", name="Bitcoin only", symbols=frozenset({
 ETHER = catalogue.Plan(key="ether", name="Ether only", symbols=frozenset({ETH}))
 BOOK = catalogue.Catalogue(plans=(ALL, BITCOIN, ETHER))
 LEASE = 30.0
+SENT = outcomes.Sent("1")
 _numbers = count(1)
 
 
@@ -125,7 +126,7 @@ async def settle(database: db.Database, parcel: claims.Parcel, outcome: outcomes
 async def send(
     database: db.Database,
     now: datetime,
-    outcome: outcomes.Outcome | Callable[[claims.Parcel], outcomes.Outcome] = outcomes.Sent("1"),
+    outcome: outcomes.Outcome | Callable[[claims.Parcel], outcomes.Outcome] = SENT,
 ) -> list[claims.Parcel]:
     """Everything that was due has been claimed, begun, and settled with this outcome."""
     parcels = await claim(database, now)
@@ -163,7 +164,7 @@ async def blocked_on_a_lock(database: db.Database, number: int) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with asyncio.timeout(20), database.engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while (await connection.exec_driver_sql(waiting)).scalar_one() < number:
+        while (await connection.exec_driver_sql(waiting)).scalar_one() < number:  # noqa: ASYNC110 - no event of ours
             await asyncio.sleep(0.01)
 
 

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from redis.asyncio import Redis
 
-from core import bell, settings, stack
+from core import bell, redis
 from tests import servers
 
 LONG = 20.0
@@ -19,15 +18,14 @@ Maker = Callable[[str], Awaitable[bell.Bell]]
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[bell.Bell]:
-    redis = stack.connect_redis(settings.Settings(_env_file=None, redis_url=url))
-    assert redis is not None
-    made = bell.Bell(redis)
+    connection = redis.connect(url)
+    made = bell.Bell(connection)
     await made.open()
     try:
         yield made
     finally:
         await made.close()
-        await redis.aclose()
+        await connection.aclose()
 
 
 @pytest.fixture
@@ -106,16 +104,14 @@ async def test_q11_without_redis_waits_are_bounded_and_rings_are_heard_here(make
     assert time.monotonic() - began < 2
 
 
-async def test_q11_a_redis_that_stops_and_comes_back_is_heard_again(
-    own_redis: servers.Redis, make_bell: Maker
-) -> None:
+async def test_q11_a_redis_that_stops_and_comes_back_is_heard_again(own_redis: servers.Redis, make_bell: Maker) -> None:
     here, there = await make_bell(own_redis.url), await make_bell(own_redis.url)
     await heard(here, there, "scan")
     await asyncio.to_thread(own_redis.stop, signal.SIGKILL)
     began = time.monotonic()
-    here.ring("scan")
-    assert await here.wait("scan", LONG)
-    assert not await there.wait("scan", SHORT)
+    here.ring("inbox:stripe")
+    assert await here.wait("inbox:stripe", LONG)
+    assert not await there.wait("inbox:stripe", SHORT)
     assert time.monotonic() - began < 2
     await asyncio.to_thread(own_redis.start)
     await heard(here, there, "scan")
@@ -129,9 +125,9 @@ async def test_q11_a_redis_that_hangs_collects_no_connections_and_delays_nobody(
     own_redis.send(signal.SIGSTOP)
     try:
         for _ in range(20):
-            one.ring("scan")
-        assert await one.wait("scan", LONG)
-        assert not await one.wait("scan", SHORT)
+            one.ring("inbox:stripe")
+        assert await one.wait("inbox:stripe", LONG)
+        assert not await one.wait("inbox:stripe", SHORT)
         async with asyncio.timeout(LONG):
             while one._ringing:
                 await asyncio.wait(one._ringing)
@@ -144,7 +140,7 @@ async def test_q11_a_redis_that_hangs_collects_no_connections_and_delays_nobody(
 async def test_q11_a_flushed_redis_changes_nothing(redis_url: str, make_bell: Maker) -> None:
     here, there = await make_bell(redis_url), await make_bell(redis_url)
     await heard(here, there, "scan")
-    async with Redis.from_url(redis_url) as client:
+    async with redis.connect(redis_url) as client:
         await client.flushall()
     await heard(here, there, "scan")
 

@@ -10,7 +10,9 @@ from core import db, health, models
 SECOND = timedelta(seconds=1)
 
 
-async def raise_alarm(database: db.Database, now: datetime, key: str = "dead", text: str = "A message is dead.") -> bool:
+async def raise_alarm(
+    database: db.Database, now: datetime, key: str = "dead", text: str = "A message is dead."
+) -> bool:
     async with database.transaction() as session:
         return await health.alarm(session, key, text, now=now)
 
@@ -107,3 +109,12 @@ async def test_alarms_do_not_make_the_report_red(database: db.Database, now: dat
         report = await health.report(session, now=now)
     assert report.ok
     assert [alarm.text for alarm in report.alarms] == ["first", "second"]
+
+
+async def test_an_alarm_that_was_not_raised_for_long_is_closed(database: db.Database, now: datetime) -> None:
+    await raise_alarm(database, now, key="old")
+    await raise_alarm(database, now + 9 * SECOND, key="new")
+    async with database.transaction() as session:
+        assert await health.clear_old(session, before=now + 9 * SECOND, now=now + 9 * SECOND) == 1
+        assert await health.clear_old(session, before=now + 9 * SECOND, now=now + 9 * SECOND) == 0
+        assert [alarm.key for alarm in (await health.report(session, now=now)).alarms] == ["new"]

@@ -100,11 +100,15 @@ async def test_s08_the_end_of_an_item_and_its_effect_are_one(database: db.Databa
     await put(database, now, "evt_1")
     [zombie] = await claim(database, now)
     await claim(database, now + 31 * SECOND)
-    with pytest.raises(errors.LostLeaseError):
+
+    async def write() -> None:
         async with database.transaction() as session:
             session.add(models.Member(created_at=now))
             await session.flush()
             await inbox.done(session, zombie)
+
+    with pytest.raises(errors.LostLeaseError):
+        await write()
     async with database.reading() as session:
         assert await session.scalar(select(models.Member.id)) is None
 

@@ -100,7 +100,7 @@ async def test_t06_everything_unsent_follows_a_chat_to_its_new_address(database:
         await outbox.reply(session, "discord", "7", {}, key="elsewhere", now=now)
     parcels = await people.claim(database, now, limit=3)
     await people.begin(database, parcels[:2], now)
-    await people.settle(database, parcels[0], people.outcomes.Sent("1"), now)
+    await people.settle(database, parcels[0], people.SENT, now)
     async with database.transaction() as session:
         await members.move(session, "telegram", "7", "-100")
     rows = await people.deliveries(database)

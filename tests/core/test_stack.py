@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from core import clock, db, errors, settings, stack
+from core import clock, db, errors, redis, settings, stack
 from tests import servers
 from tests.conftest import StackMaker, make_catalogue
 
@@ -61,23 +61,28 @@ async def test_every_process_has_a_name_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_without_a_redis_address_there_is_no_redis(tmp_path: Path) -> None:
-    assert stack.connect_redis(conf(tmp_path)) is None
+    made = conf(tmp_path)
+    async with stack.opened(made, make_catalogue(made)) as one:
+        assert one.redis is None
+        one.bell.ring("scan")
+        assert await one.bell.wait("scan", 5)
 
 
-async def test_an_address_that_is_none_is_the_operators_to_mend(tmp_path: Path) -> None:
+async def test_a_redis_address_that_is_none_is_the_operators_to_mend(tmp_path: Path) -> None:
+    made = conf(tmp_path, redis_url="localhost")
     with pytest.raises(errors.ConfigError, match="REDIS_URL"):
-        stack.connect_redis(conf(tmp_path, redis_url="localhost"))
+        async with stack.opened(made, make_catalogue(made)):
+            raise AssertionError
 
 
 async def test_q11_a_dead_redis_is_noticed_at_once(tmp_path: Path) -> None:
-    redis = stack.connect_redis(conf(tmp_path, redis_url=f"redis://127.0.0.1:{servers.free_port()}/0"))
-    assert redis is not None
-    began = time.monotonic()
-    with pytest.raises(ConnectionError if False else Exception) as refused:  # noqa: PT011 - redis-py's own class
-        await redis.get("x")
-    assert time.monotonic() - began < 1
-    assert type(refused.value).__name__ == "ConnectionError"
-    await redis.aclose()
+    made = conf(tmp_path, redis_url=f"redis://127.0.0.1:{servers.free_port()}/0")
+    async with stack.opened(made, make_catalogue(made)) as one:
+        assert one.redis is not None
+        began = time.monotonic()
+        with pytest.raises(redis.AWAY):
+            await one.redis.get("x")
+        assert time.monotonic() - began < 1
 
 
 async def test_tests_share_one_database_with_their_stack(database: db.Database, make_stack: StackMaker) -> None:

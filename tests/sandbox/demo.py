@@ -77,6 +77,7 @@ async def staged(
 async def _once(folder: Path) -> int:
     began = time.monotonic()
     async with staged(folder) as (world, shop):
+        world.guard = shop.check
         print(f"SignalStack against a sandbox: {world.label}, from {world.exchange.now:%-d %B %Y, %H:%M} UTC.\n")
         outcome = await demo_story.Story(world, shop, _say).told()
         print("\n" + "\n\n".join(_chats(world.telegram)) + "\n")
@@ -87,7 +88,8 @@ async def _once(folder: Path) -> int:
         return 0
     if outcome.missing:
         print(f"\nMissing: {outcome.missing}.\n{outcome.reason}")
-    print(shop.last_words())
+    if shop.last_words() not in outcome.reason:
+        print(shop.last_words())
     return 1
 
 

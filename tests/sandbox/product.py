@@ -65,7 +65,11 @@ class Product:
         return self._process.pid
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # Ctrl-C while it starts leaves nothing running either
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from core import catalogue, strategies
 from core.market import series
-from tests.sandbox import market_history, moment, panel, product, transcript, world
+from tests.sandbox import demo, market_history, moment, panel, product, transcript, world
 from tests.sandbox.checker_reading import Entitlement
 
 START = datetime(2023, 3, 1, tzinfo=UTC)
@@ -122,6 +122,24 @@ async def test_who_paid_is_read_from_stripe_and_the_links_in_the_chats(opened: w
 async def test_a_candle_that_nobody_asks_for_is_said_so(opened: world.World) -> None:
     with pytest.raises(world.NothingHappenedError, match="in vain: the product asked for the new candles"):
         await opened.next_candle(within=0.05)
+
+
+async def test_waiting_ends_when_the_product_has_ended(opened: world.World, tmp_path: Path) -> None:
+    shop = product.Product(tmp_path / "shop", {"GRACE_DAYS": "many"})
+    await shop.start(ready=False)
+    opened.guard = shop.check
+
+    with pytest.raises(product.ProductError, match="exit code 78"):
+        await opened.message(world.MEMBER, "Welcome", within=60)
+    await shop.stop()
+
+
+def test_two_demonstrations_never_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text("old")
+    with demo._folder(tmp_path) as folder:
+        assert not (folder / "history.jsonl").exists()
+        with pytest.raises(demo.BusyError, match="Another demonstration is running"), demo._folder(tmp_path):
+            pass
 
 
 async def test_the_panel_says_what_happened_and_what_comes_next(opened: world.World) -> None:

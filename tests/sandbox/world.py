@@ -65,6 +65,8 @@ class World:
         """Real seconds from one candle's close to the next; None while the market stands still."""
         self.due = 0.0
         """When the next one closes, by the monotonic clock, if the market does not stand still."""
+        self.guard: Callable[[], object] = bool
+        """Called again and again while something is waited for; what it raises ends the waiting."""
         self.telegram.person(MEMBER, "Maya", "maya")
         self.telegram.person(OPERATOR, "Olga", "olga_operates")
         self.telegram.person(STRANGER, "Noah", "noah")
@@ -150,6 +152,7 @@ class World:
         """The first true value of `holds`; raises NothingHappenedError, saying `what`, when none comes in time."""
         end = time.monotonic() + within
         while not (value := holds()):
+            self.guard()
             if time.monotonic() > end:
                 raise NothingHappenedError(f"Waited {within:.0f} s in vain: {what}.")
             await asyncio.sleep(0.02)

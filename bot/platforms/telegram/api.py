@@ -40,9 +40,12 @@ class Api:
         await self._poller.shutdown()
 
     async def call(self, method: str, parameters: dict[str, Any], *, seconds: float | None = None) -> Any:
-        """The result of the method as JSON value; `seconds` replaces the usual limit. Raises TelegramError only."""
-        if not any(isinstance(value, telegram.InputFile) for value in parameters.values()):
-            parameters = {wire.WHOLE: {name: value for name, value in parameters.items() if value is not None}}
+        """The result of the method as JSON value; raises TelegramError only.
+
+        `parameters` are JSON values and at most one file, named "photo"; `seconds` replaces the usual limit.
+        """
+        if not isinstance(parameters.get("photo"), telegram.InputFile):
+            parameters = {wire.WHOLE: parameters}
         try:
             # The library warns about methods it has functions for; it drops the underscore after that check.
             return await self._bot.do_api_request(

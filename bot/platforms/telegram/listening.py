@@ -113,7 +113,9 @@ class Poller:
         if not self._webhook_gone:
             await self._bot.call("deleteWebhook", {"drop_pending_updates": False})
             self._webhook_gone = True
-        asked: dict[str, Any] = {"timeout": self._seconds, "allowed_updates": updates.KINDS, "offset": self._offset}
+        asked: dict[str, Any] = {"timeout": self._seconds, "allowed_updates": updates.KINDS}
+        if self._offset is not None:
+            asked["offset"] = self._offset
         batch = await self._bot.call("getUpdates", asked, seconds=self._seconds + self._timing.margin)
         self._rival_since = None
         await self._keep([update for update in batch if isinstance(update.get("update_id"), int)])

@@ -158,6 +158,15 @@ def test_a_signal_message_without_its_signal_is_an_error() -> None:
         messages.render(parcel("opening"), None, BOOK)
 
 
+def test_the_same_signal_is_put_into_words_once_and_a_changed_one_anew() -> None:
+    first = messages.render(parcel("opening"), signals.make(), BOOK)
+
+    assert messages.render(parcel("opening", address="8"), signals.make(), BOOK) is first
+    assert "28 000.00" in said(messages.render(parcel("opening"), signals.make(target=Decimal(28000)), BOOK))
+    for number in range(70):
+        assert f"#{number}\n" in messages.render(parcel("opening"), signals.make(id=number), BOOK).plain
+
+
 def test_a_reply_says_what_was_stored() -> None:
     stored = messages.answers.hint()
 

@@ -21,12 +21,16 @@ class CrashError(Exception):
 async def test_q02_a_rolled_back_signal_leaves_nothing(database: db.Database, now: datetime) -> None:
     async with database.transaction() as session:
         await people.payer(session, now)
-    with pytest.raises(CrashError):
+
+    async def crash() -> None:
         async with database.transaction() as session:
             signal = await people.publish(session, now)
             await outbox.follow_up(session, signal.id, "target", now=now)
             assert await session.scalar(select(func.count()).select_from(Delivery)) == 2
             raise CrashError
+
+    with pytest.raises(CrashError):
+        await crash()
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(models.Signal)) == 0
         assert await session.scalar(select(func.count()).select_from(Delivery)) == 0

@@ -81,13 +81,14 @@ class World:
     def platform(self, parcel: claims.Parcel, fate: str = "sent") -> outcomes.Outcome:
         if fate in {"sent", "lost answer"}:
             self.arrived.append((parcel.kind, parcel.id if parcel.kind == "opening" else parcel.after_id or 0))
-        return {
+        fates: dict[str, outcomes.Outcome] = {
             "sent": outcomes.Sent(f"m{len(self.arrived)}"),
             "lost answer": outcomes.Ambiguous("the answer was lost"),
             "no answer": outcomes.Ambiguous("no answer"),
             "not sent": outcomes.NotSent("no connection"),
             "flood": outcomes.NotSent("flood", after=3),
-        }[fate]
+        }
+        return fates[fate]
 
     async def drain(self) -> None:
         """The workers wake up and finish what they hold; then one does all the rest."""
@@ -126,7 +127,9 @@ class World:
     max_examples=12,
     deadline=None,
     derandomize=True,
-    phases=[Phase.generate],  # to make a failing schedule shorter takes minutes on a database; ask for it when one fails
+    phases=[
+        Phase.generate
+    ],  # to make a failing schedule shorter takes minutes on a database; ask for it when one fails
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(ACTIONS, min_size=8, max_size=40))

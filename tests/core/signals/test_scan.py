@@ -104,6 +104,18 @@ async def test_c02_a_candle_that_never_comes_is_skipped_and_the_operator_hears(
     assert witness.seen == [opening(NEWEST), opening(NEWEST + 1)]
 
 
+async def test_c02_a_market_that_stands_still_is_no_market_that_was_judged(
+    stage: Stage, witness: type[Witness]
+) -> None:
+    await (await stage.scan()).run()
+    stage.standin.faults.add("late", times=None, seconds=61 * 3600)
+    stage.close_candle(60)
+    scanned = await stage.scan(WITNESS)  # a watch that was never looked at, over candles that are old
+    for _ in range(2):
+        assert notes(await scanned.run()) == ["waiting for the exchange to deliver the newest candle"]
+    assert witness.seen == []
+
+
 async def test_c02_a_correction_after_the_close_never_changes_a_published_signal(stage: Stage) -> None:
     stage.write((NEWEST + 1, 95.0))
     scanned = await stage.scan()

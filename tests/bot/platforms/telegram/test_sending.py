@@ -15,7 +15,7 @@ from telegram.error import NetworkError, TelegramError
 
 from bot import messages, platforms
 from bot.messages import text
-from bot.platforms.telegram import api, platform, sending
+from bot.platforms.telegram import api, platform, sending, wire
 from core.delivery import outcomes
 from tests.bot import signals
 from tests.bot.platforms.telegram.conftest import ANN, GROUP, BotMaker
@@ -262,16 +262,21 @@ async def test_t03_an_answer_without_a_message_is_ambiguous(make_bot: BotMaker, 
     assert isinstance(await sent_to(odd, make_bot), outcomes.Ambiguous)
 
 
-async def test_t03_an_endless_answer_is_ambiguous(make_bot: BotMaker) -> None:
+async def test_t03_an_endless_answer_is_ambiguous(make_bot: BotMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_LARGEST_ANSWER", 100_000)
+
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         with suppress(ConnectionError):
             while True:
-                await response.write(b" " * 1_000_000)
+                await response.write(b" " * 10_000)
         return response
 
-    assert isinstance(await sent_to(endless, make_bot), outcomes.Ambiguous)
+    outcome = await sent_to(endless, make_bot)
+
+    assert isinstance(outcome, outcomes.Ambiguous)
+    assert "The connection failed" in outcome.reason
 
 
 CANARY = "123456:CANARY-token-that-nobody-may-see"

@@ -87,7 +87,7 @@ class Courier:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Returns when the bell rings, when an opening of ours arrived (its update may wait for it), or after a while."""
+        """Returns when the bell rings, when an opening of ours arrived (its update may wait), or after a while."""
         bell = self._stack.bell.wait(f"outbox:{self._platform.name}", timeout=_IDLE, who=self.pulse.part)
         waits = [asyncio.ensure_future(wait) for wait in (bell, _set_soon(self._arrived))]
         try:

@@ -112,9 +112,7 @@ async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalo
     )
     given = await session.scalars(select(Grant).where(Grant.member_id == member_id, _valid_grant(now)))
     holdings = [
-        Holding(
-            book.by_key[row.plan], row.cancels_at or row.access_until, row.cancels_at is None, row.status, row.provider
-        )
+        Holding(book.by_key[row.plan], _paid_until(row, now), row.cancels_at is None, row.status, row.provider)
         for row in paid
         if row.plan in book.by_key
     ]
@@ -125,6 +123,13 @@ async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalo
     ]
     signals = await _open_signals(session, [holding.plan for holding in holdings])
     return Standing(holdings, bool(member and member.muted), len(signals))
+
+
+def _paid_until(row: Subscription, now: datetime) -> datetime | None:
+    """What a member should read as the end: of what is paid, or of the days of grace that follow it."""
+    stated = row.snapshot.get("period_end")
+    paid = datetime.fromisoformat(stated) if stated and row.status != "past_due" else None
+    return row.cancels_at or (paid if paid and paid > now else row.access_until)
 
 
 async def _open_signals(
@@ -179,7 +184,7 @@ async def _tell(
         "grace": "payment_failed",
         "off": "access_ended",
     }[state]
-    until = row.cancels_at or row.access_until
+    until = _paid_until(row, now)
     plan = book.by_key[row.plan].name if row.plan in book.by_key else row.plan
     facts = {"plan": plan, "until": until.isoformat() if until else None, "renews": row.cancels_at is None}
     if name:

@@ -81,7 +81,7 @@ def _holding(holding: access.Holding) -> str:
         return f"cancelled, yours until {until}"
     if holding.status == "past_due":
         return f"the last payment failed; access until {until}. Please look at your card in the billing portal."
-    return f"active, renews by itself; access until {until} is certain"
+    return f"active, paid until {until}, renews by itself"
 
 
 def _muted(standing: access.Standing) -> list[text.Line]:

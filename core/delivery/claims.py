@@ -233,7 +233,7 @@ def _settled(step: outcomes.Step, now: datetime) -> dict[str, Any]:
 
 
 def _given(session: AsyncSession, rows: Sequence[tuple[Parcel, str | None]]) -> FromClause:
-    """These parcels as a table (id, epoch, message_id), so that a statement about a hundred is as short as about one."""
+    """These parcels as a table (id, epoch, message_id), so that a statement about many is as short as about one."""
     if session.get_bind().dialect.name == "postgresql":
         arrays = (
             literal([parcel.id for parcel, _ in rows], ARRAY(BigInteger)),

@@ -74,7 +74,7 @@ class Stage:
             signal = await people.publish(session, self.now(), life=life)
             if drawable:
                 key = candles.Key(signal.exchange, signal.symbol, signal.timeframe)
-                rows = [_candle(signal.candle - back * HOUR_MS) for back in range(8, -1, -1)]
+                rows = [candle(signal.candle - back * HOUR_MS) for back in range(8, -1, -1)]
                 await candles.keep(session, key, rows)
         self.ring()
         return signal
@@ -166,7 +166,7 @@ class Stage:
         return self.world.history.of("telegram_message")
 
 
-def _candle(open_time: int) -> candles.Candle:
+def candle(open_time: int) -> candles.Candle:
     return candles.Candle(open_time, *(Decimal(price) for price in ("100", "101", "99", "100", "5")))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -77,7 +78,7 @@ async def free(stage: stages.Stage) -> bool:
     """Leases have run out, and what was claimed is free again; true once the row was delivered or is free."""
     if (await stage.rows())[0].state == State.SENT:
         return True
-    stage.clock.ahead += stages.timedelta(seconds=31)
+    stage.clock.ahead += timedelta(seconds=31)
     async with stage.held.db.transaction() as session:
         returned, unsure = await claims.recover(session, now=stage.now())
     assert unsure == 0

@@ -108,7 +108,7 @@ async def test_c02_a_market_that_stands_still_is_no_market_that_was_judged(
     stage: Stage, witness: type[Witness]
 ) -> None:
     await (await stage.scan()).run()
-    stage.standin.faults.add("late", times=None, seconds=61 * 3600)
+    stage.standin.faults.add("late", times=None, seconds=60 * 3600)
     stage.close_candle(60)
     scanned = await stage.scan(WITNESS)  # a watch that was never looked at, over candles that are old
     for _ in range(2):

@@ -22,9 +22,9 @@ class Dose(NamedTuple):
 
 FULL = Dose()
 QUICK = Dose(
-    chat.Dose(asks=5, signals=1, crowd=60, pause=0.05),
-    fanout.Dose(recipients=100, messages=100, rounds=1),
-    pace.Dose(seconds=2.0, runs=1),
+    chat.Dose(asks=4, signals=1, crowd=25, few=5, pause=0.03),
+    fanout.Dose(recipients=80, messages=80, rounds=1),
+    pace.Dose(seconds=1.5, runs=1),
     ledger.Dose(recipients=2000, rows=500, rounds=1),
     alone.Dose(charts=3, starts=1, passes=1, candles=100_000),
 )

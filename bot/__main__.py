@@ -17,7 +17,7 @@ import click
 from core import errors
 
 if TYPE_CHECKING:
-    from core import stack
+    from core import catalogue, stack
 
 FAILED, CONFIGURATION = 1, 78
 ROLES = ("scheduler", "bot", "webhooks")
@@ -63,6 +63,7 @@ def _with_stack(
 
     conf, book = settings.load(Path(".env"), billing=billing)
     log.setup(conf.log_level, conf.log_format)
+    _check_strategies(book)
 
     async def opened() -> int:
         async with stacks.opened(conf, book) as held:
@@ -73,33 +74,49 @@ def _with_stack(
     return asyncio.run(_said_plainly(opened()))
 
 
-async def _said_plainly(work: Awaitable[int]) -> int:
-    from core import db  # noqa: PLC0415
+def _check_strategies(book: "catalogue.Catalogue") -> None:
+    """Every watch names a strategy that we have, with parameters that it takes; raises ConfigError otherwise."""
+    from core import strategies  # noqa: PLC0415
 
+    faults: list[str] = []
+    for watch in book.watches:
+        try:
+            strategies.create(watch.strategy, watch.params)
+        except errors.ConfigError as error:
+            faults += [f"The watch '{watch.key}': {fault}" for fault in error.faults]
+    if faults:
+        raise errors.ConfigError(*faults)
+
+
+async def _said_plainly(work: Awaitable[int]) -> int:
     try:
         return await work
-    except* errors.ConfigError as group:
-        raise errors.ConfigError(
-            *dict.fromkeys(fault for error in _leaves(group) for fault in _faults(error))
-        ) from None
-    except* errors.SignalStackError as group:
-        raise errors.SignalStackError(str(_leaves(group)[0])) from None
-    except* db.UNAVAILABLE as group:
-        reason = _leaves(group)[0]
-        cause = getattr(reason, "orig", None) or reason
-        raise errors.UnreachableError(f"The database is not available: {str(cause).splitlines()[0][:200]}") from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, an operator reads a sentence
+        raise _plain(_leaves(error)) from None
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for part in error.exceptions for leaf in _leaves(part)]
 
 
-def _faults(error: BaseException) -> tuple[str, ...]:
-    return error.faults if isinstance(error, errors.ConfigError) else (str(error),)
+def _plain(causes: list[BaseException]) -> errors.SignalStackError:
+    """What an operator should read about these errors; a bug of ours leaves its trace in the log."""
+    from core import db  # noqa: PLC0415
+
+    if faults := [fault for error in causes if isinstance(error, errors.ConfigError) for fault in error.faults]:
+        return errors.ConfigError(*dict.fromkeys(faults))
+    if known := [error for error in causes if isinstance(error, errors.SignalStackError)]:
+        return known[0]
+    cause = causes[0]
+    if db.is_unavailable(cause):
+        reason = str(getattr(cause, "orig", None) or cause).splitlines() or [type(cause).__name__]
+        return errors.UnreachableError(f"The database is not available: {reason[0][:200]}")
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger().error("product_failed", error=type(cause).__name__, exc_info=cause)
+    return errors.SignalStackError(f"Something went wrong inside ({type(cause).__name__}); the log has the details.")
 
 
 async def _migrate_if_allowed(held: "stack.Stack") -> None:

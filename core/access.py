@@ -137,7 +137,7 @@ async def _open_signals(
 ) -> Sequence[Signal]:
     if not plans:
         return []
-    query = select(Signal).where(Signal.status == SignalStatus.OPEN).order_by(Signal.id)
+    query = select(Signal).where(Signal.status == SignalStatus.OPEN, Signal.late.is_(False)).order_by(Signal.id)
     if all(plan.symbols for plan in plans):
         query = query.where(Signal.symbol.in_(sorted(frozenset().union(*(plan.symbols for plan in plans)))))
     if lock:
@@ -193,7 +193,11 @@ async def _tell(
 
 
 async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> int:
-    """Each open signal that the member may have and was not planned for them yet is on its way; says how many are."""
+    """Each open signal that the member may have and was not planned for them yet is on its way; says how many are.
+
+    So is one that was refused while they were not entitled. Signals that came too late for everybody stay with their
+    summary.
+    """
     held = await plans_of(session, member_id, now=now)
     signals = await _open_signals(
         session,
@@ -206,6 +210,7 @@ async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalo
         chats = recipients(book, signal.symbol, now=now).where(Identity.member_id == member_id)
         payload = {"catch_up": True}
         planned += await outbox.open_up(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
+        planned += await outbox.reopen(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
     return planned
 
 

@@ -84,11 +84,13 @@ async def retry(session: AsyncSession, item: Item, error: str, *, now: datetime)
 
 
 async def forget(session: AsyncSession, *, before: datetime) -> int:
-    """Bodies of finished items from before this moment are gone (they hold personal data); says how many."""
+    """Bodies of finished and given-up items from before this moment, personal data, are gone; says how many."""
     return await db.execute(
         session,
         update(models.Inbox)
-        .where(models.Inbox.state == "done", models.Inbox.received_at < before, models.Inbox.body.is_not(None))
+        .where(
+            models.Inbox.state.in_(["done", "dead"]), models.Inbox.received_at < before, models.Inbox.body.is_not(None)
+        )
         .values(body=None),
     )
 

@@ -41,6 +41,7 @@ class Scheduler:
         self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=_SWEEP_SECONDS)
         self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
         self._clock.start()
+        ring(_SCAN)
         try:
             async with (
                 exchange.Exchanges(api_url=held.settings.exchange_api_url) as exchanges,
@@ -115,7 +116,8 @@ class Scheduler:
                 facts = {"key": alarm.key, "text": alarm.text}
                 for platform, number in sorted(self._stack.settings.admin_ids):
                     key = f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{number}"[:100]
-                    await outbox.warn(session, platform, number, facts, key=key, now=self._stack.clock())
+                    if await outbox.warn(session, platform, number, facts, key=key, now=self._stack.clock()):
+                        self._stack.bell.ring(f"outbox:{platform}")
 
     async def _tidy(self) -> None:
         """Bodies of old inbox items, which hold personal data, are gone; alarms that went quiet are over."""

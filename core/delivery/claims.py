@@ -103,11 +103,12 @@ async def claim(
 
 
 _COLUMNS = [getattr(Delivery, name) for name in Parcel.__slots__ if name != "reply_to"]
+NOT_ENTITLED = "not entitled when it was to be sent"
 _REFUSALS = (
     (State.EXPIRED, "too old to be sent"),
     (State.EXPIRED, "its opening never arrived"),
     (State.BLOCKED, "the chat does not take our messages"),
-    (State.EXPIRED, "not entitled when it was to be sent"),
+    (State.EXPIRED, NOT_ENTITLED),
 )
 
 

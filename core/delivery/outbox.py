@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -90,6 +91,28 @@ async def open_up(
         literal(payload, Delivery.payload.type).label("payload"),
     )
     return await _plan(session, chosen.where(literal(1) == 1).order_by(turn, who.c.identity_id))
+
+
+async def reopen(
+    session: AsyncSession,
+    signal_id: int,
+    recipients: Select[str, str, int, int],
+    *,
+    now: datetime,
+    expires_at: datetime,
+    payload: dict[str, Any],
+) -> int:
+    """Openings of this signal that were refused for want of a plan wait again for these recipients; says how many."""
+    who = recipients.subquery()
+    refused = update(Delivery).where(
+        Delivery.signal_id == signal_id,
+        Delivery.event == "opened",
+        Delivery.state == State.EXPIRED,
+        Delivery.reason == claims.NOT_ENTITLED,
+        Delivery.identity_id.in_(select(who.c.identity_id)),
+    )
+    values = {"state": State.PENDING, "settled_at": None, "not_before": now, "expires_at": expires_at}
+    return await db.execute(session, refused.values(**values, payload=payload, reason=""))
 
 
 async def follow_up(session: AsyncSession, signal_id: int, event: str, *, now: datetime) -> int:

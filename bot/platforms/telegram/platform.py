@@ -92,6 +92,12 @@ class Telegram:
             f"{service.name}: signals with entry, target and stop loss. {service.risk}", 120
         )
         await self._bot.call("setMyShortDescription", {"short_description": words})
+        markets = ", ".join(sorted({watch.symbol for watch in self._stack.catalogue.watches}))
+        about = (
+            f"{service.name} watches {markets} and sends each signal with its reason and chart, and afterwards how it "
+            f"ended, losses included. {service.risk}"
+        )
+        await self._bot.call("setMyDescription", {"description": messages.text.shortened(about, 512)})
 
     async def stop(self) -> None:
         """Every connection is closed."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests import databases, servers
-from tests.proofs import kill
+from tests.proofs import kill, outages, road, several
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -18,7 +18,38 @@ async def _kill(folder: Path, database_url: str, options: argparse.Namespace) ->
     return outcome.ok
 
 
-PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {"kill": _kill}
+async def _outages(folder: Path, _: str, options: argparse.Namespace) -> bool:
+    outcome = await outages.prove(folder, outages.Scale(rounds=options.rounds, seed=options.seed))
+    print(outcome)
+    return outcome.ok
+
+
+async def _several(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    with servers.run() as run:
+        redis = servers.Redis(run.folder / "redis")
+        await asyncio.to_thread(redis.start)
+        scale = several.Scale(rounds=options.rounds, kills=options.kills, seed=options.seed)
+        outcome = await several.prove(folder, database_url, redis.url, scale)
+    print(outcome)
+    return outcome.ok
+
+
+async def _road(folder: Path, _: str, options: argparse.Namespace) -> bool:
+    good = True
+    for timeframe in ("1h", "5m"):
+        (folder / timeframe).mkdir()
+        outcome = await road.prove(folder / timeframe, road.Scale(timeframe=timeframe, candles=options.candles))
+        print(outcome)
+        good &= outcome.ok
+    return good
+
+
+PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
+    "kill": _kill,
+    "outages": _outages,
+    "several": _several,
+    "road": _road,
+}
 
 
 def main() -> int:
@@ -28,6 +59,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--signals", type=int, default=50)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5, help="of outages, of pauses and sleeping leaders")
+    parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

@@ -61,8 +61,9 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{self.verdict}\n{self.kills} kills in {self.seconds:.0f} s; "
-            f"{self.ambiguous} deliveries reported as ambiguous, {self.doubled} messages arrived twice, {len(self.unreported)} of what was doubled or missing unreported"
+            f"{self.verdict}\n"
+            f"{self.kills} kills in {self.seconds:.0f} s; {self.ambiguous} deliveries reported as ambiguous, "
+            f"{self.doubled} messages arrived twice, {len(self.unreported)} doubled ones unreported"
         )
 
 

@@ -1,7 +1,7 @@
 """What really happened at the edges of the product, kept apart from the product's own tables.
 
-Each stand-in adds an event when a thing became true out there: a message lay in a chat, a card was charged, a candle closed.
-The checker judges the product from this account alone.
+Each stand-in adds an event when a thing became true out there: a message lay in a chat, a card was charged, a candle
+closed. The checker judges the product from this account alone.
 """
 
 import json

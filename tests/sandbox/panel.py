@@ -88,7 +88,7 @@ class Panel:
         }
 
     def _market(self, symbol: str) -> Json:
-        candles = self._world.exchange.markets[symbol.replace("/", "")].candles(worlds.TIMEFRAME)
+        candles = self._world.exchange.markets[symbol.replace("/", "")].candles(self._world.timeframe)
         assert candles is not None
         now = round(self._world.exchange.now.timestamp() * 1000)
         end = int(np.searchsorted(candles.ts, now - candles.length, "right"))

@@ -8,7 +8,7 @@ from aiohttp import web
 
 @asynccontextmanager
 async def serving(app: web.Application, port: int = 0) -> AsyncIterator[str]:
-    """The application answers on 127.0.0.1 (at a free port unless one is named) until the block ends; yields its URL."""
+    """The application answers on 127.0.0.1 (a free port unless one is named) until the block ends; yields its URL."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -49,8 +49,9 @@ class World:
         markets: Markets,
         start: datetime,
         limits: telegram_limits.Limits | None,
+        timeframe: str = TIMEFRAME,
     ) -> None:
-        self.folder, self.history = folder, account
+        self.folder, self.history, self.timeframe = folder, account, timeframe
         self.exchange = exchange.Exchange(
             account, {name: dict(frames) for name, frames in markets.items()}, start=start
         )
@@ -80,14 +81,15 @@ class World:
         start: datetime | None = None,
         markets: Markets | None = None,
         limits: telegram_limits.Limits | None = None,
+        timeframe: str = TIMEFRAME,
     ) -> AsyncIterator[Self]:
         """The stand-ins answer until the block ends; without `start` the market begins shortly before a signal."""
         if markets is None:
-            markets = await asyncio.to_thread(_markets, folder)
+            markets = await asyncio.to_thread(_markets, timeframe)
         if start is None:
-            start = await asyncio.to_thread(moment.beginning, markets, TIMEFRAME)
-        account = history.History(folder / "history.jsonl")
-        world = cls(folder, account, markets, start, limits)
+            start = await asyncio.to_thread(moment.beginning, markets, timeframe)
+        account = _account(folder)
+        world = cls(folder, account, markets, start, limits, timeframe)
         try:
             async with AsyncExitStack() as served:
                 for name in ("exchange", "telegram", "stripe"):
@@ -109,7 +111,7 @@ class World:
             "STRIPE_API_URL": self.addresses["stripe"],
             "EXCHANGE_API_URL": self.addresses["exchange"],
             "CCXT_TRADING_PAIRS": ",".join(market.symbol for market in self.exchange.markets.values()),
-            "CCXT_TIMEFRAMES": TIMEFRAME,
+            "CCXT_TIMEFRAMES": self.timeframe,
             "SCAN_SECONDS": "0.2",
             "ADMINS": f"telegram:{OPERATOR}",
         }
@@ -128,7 +130,7 @@ class World:
     async def next_candle(self, *, within: float = 15.0) -> datetime:
         """One more candle of each market has closed and somebody has asked for it; the exchange's time then."""
         before = len(self.history.events)
-        now = self.exchange.skip_to_next_close(TIMEFRAME)
+        now = self.exchange.skip_to_next_close(self.timeframe)
         symbols = {market.symbol for market in self.exchange.markets.values()}
         await self.until(lambda: symbols <= self._asked_since(before), within, "the product asked for the new candles")
         return now
@@ -237,7 +239,11 @@ def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:
     account.watch(sub)
 
 
-def _markets(folder: Path) -> Markets:
+def _account(folder: Path) -> history.History:
     folder.mkdir(parents=True, exist_ok=True)
-    markets, _ = market_history.load_markets(SYMBOLS, [TIMEFRAME], cache=CACHE)
+    return history.History(folder / "history.jsonl")
+
+
+def _markets(timeframe: str) -> Markets:
+    markets, _ = market_history.load_markets(SYMBOLS, [timeframe], cache=CACHE)
     return markets

@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 from sqlalchemy import select
@@ -61,6 +62,7 @@ class Courier:
         self._settle = batch.Batch(self._write_endings)
         self._stopping = False
         self._unknown = True  # whether the platform knows our bot; an earlier process may have left an alarm
+        self._entitled = access.entitled(held.catalogue, now=cast("datetime", claims.NOW))
         self._lease = held.settings.lease_seconds
         self._deadline = min(_SEND_DEADLINE, 0.7 * self._lease)
         self.pulse = work.Pulse(held, f"{platform.name}.{'answers' if urgent else 'delivery'}", limit=90)
@@ -107,16 +109,14 @@ class Courier:
             log.warning("delivery_interrupted", error=type(error).__name__, exc_info=None if known else error)
 
     async def _claim(self, limit: int) -> list[claims.Parcel]:
-        now = self._stack.clock()
-        entitled = access.entitled(self._stack.catalogue, now=now)
         async with self._stack.db.transaction() as session:
             return await claims.claim(
                 session,
                 self._platform.name,
-                now=now,
+                now=self._stack.clock(),
                 lease=self._lease,
                 limit=limit,
-                entitled=entitled,
+                entitled=self._entitled,
                 urgent=self._urgent,
             )
 
@@ -194,7 +194,9 @@ class Courier:
     async def _mark_sending(self, parcels: Sequence[claims.Parcel]) -> list[bool]:
         async with self._stack.db.transaction() as session:
             mine = await claims.begin(session, parcels, now=self._stack.clock(), lease=self._lease)
-        return [parcel.id in mine for parcel in parcels]
+        # One batch may hold an expired claim of a row beside our later one: only the latest can be the valid one.
+        latest = {parcel.id: parcel.epoch for parcel in sorted(parcels, key=lambda parcel: parcel.epoch)}
+        return [parcel.id in mine and parcel.epoch == latest[parcel.id] for parcel in parcels]
 
     async def _send(self, ready: platforms.Parcel | None) -> outcomes.Outcome:
         if ready is None:

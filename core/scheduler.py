@@ -36,12 +36,12 @@ class Scheduler:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Candles are scanned and ends are noticed until `stop` is set; then the running pass is finished first."""
-        held, ring = self._stack, self._stack.bell.ring
+        held, ring = self._stack, self._ring
         self._clock.add_job(ring, "interval", args=[_SCAN], seconds=held.settings.scan_seconds)
         self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=_SWEEP_SECONDS)
         self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
         self._clock.start()
-        ring(_SCAN)
+        await ring(_SCAN)
         try:
             async with (
                 exchange.Exchanges(api_url=held.settings.exchange_api_url) as exchanges,
@@ -56,6 +56,10 @@ class Scheduler:
         finally:
             self._clock.shutdown(wait=False)
             await self._resign()
+
+    async def _ring(self, topic: str) -> None:
+        """A coroutine, because APScheduler calls plain functions in threads, where no event loop runs."""
+        self._stack.bell.ring(topic)
 
     async def _wake_all(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -88,7 +92,7 @@ class Scheduler:
         if scans.next_close < self._stack.settings.scan_seconds:
             moment = self._stack.clock() + timedelta(seconds=max(0.05, scans.next_close))
             self._clock.add_job(
-                self._stack.bell.ring, "date", args=[_SCAN], run_date=moment, id="close", replace_existing=True
+                self._ring, "date", args=[_SCAN], run_date=moment, id="close", replace_existing=True
             )
 
     async def _sweep(self) -> None:

@@ -8,6 +8,7 @@ claim, so one that was asleep changes nothing. What follows an attempt is decide
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
@@ -15,13 +16,15 @@ from sqlalchemy import (
     ARRAY,
     CTE,
     BigInteger,
+    BindParameter,
     ColumnElement,
     FromClause,
     Integer,
-    RowMapping,
     String,
     Table,
+    UpdateBase,
     and_,
+    bindparam,
     case,
     exists,
     false,
@@ -42,6 +45,9 @@ from core.models import Delivery, State
 
 _TABLE = cast("Table", Delivery.__table__)
 """Rows are written past the ORM, which would look at each of them for objects that no worker holds."""
+NOW = bindparam("claimed_at", type_=Utc())
+"""Stands for the moment of the claim in a condition that is used for many claims."""
+_LIMIT, _UNTIL = bindparam("claimed_most", type_=Integer()), bindparam("claimed_until", type_=Utc())
 UNSETTLED = (State.PENDING, State.CLAIMED, State.SENDING)
 ARRIVED = (State.SENT, State.AMBIGUOUS)
 
@@ -89,11 +95,13 @@ async def claim(
 
     A row that must not be sent any more is ended in the same statement: too old, its opening never arrived, its chat
     is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds. An empty answer
-    means that nothing is due.
+    means that nothing is due. A condition that says NOW for the moment of the claim can be given again and again; the
+    statement is then built once.
     """
-    due = _due(platform, now, limit, entitled, urgent)
+    taking = _taking(platform, entitled, urgent)
+    given = {NOW.key: now, _LIMIT.key: limit, _UNTIL.key: now + timedelta(seconds=lease)}
     while True:
-        rows = await _take(session, due, now=now, lease=lease)
+        rows = (await session.execute(taking, given)).mappings().all()
         mine = sorted((r for r in rows if r["state"] == State.CLAIMED), key=lambda r: (r["priority"], r["id"]))
         if mine or not rows:
             break
@@ -102,7 +110,7 @@ async def claim(
     return [Parcel(**{c.key: row[c.key] for c in _COLUMNS}, reply_to=answered.get(row["after_id"])) for row in mine]
 
 
-_COLUMNS = [getattr(Delivery, name) for name in Parcel.__slots__ if name != "reply_to"]
+_COLUMNS = [_TABLE.c[name] for name in Parcel.__slots__ if name != "reply_to"]
 NOT_ENTITLED = "not entitled when it was to be sent"
 _REFUSALS = (
     (State.EXPIRED, "too old to be sent"),
@@ -112,30 +120,38 @@ _REFUSALS = (
 )
 
 
-async def _take(session: AsyncSession, due: CTE, *, now: datetime, lease: float) -> Sequence[RowMapping]:
-    """The due rows, each claimed or ended."""
+@lru_cache(maxsize=16)
+def _taking(platform: str, entitled: ColumnElement[bool], urgent: bool | None) -> UpdateBase:
+    """The statement that claims or ends each due row; building it costs more than executing it."""
+    due = _due(platform, NOW, _LIMIT, entitled, urgent)
     states = {number: state.value for number, (state, _) in enumerate(_REFUSALS)}
     reasons = {number: reason for number, (_, reason) in enumerate(_REFUSALS)}
-    rows = await session.execute(
-        update(Delivery)
-        .where(Delivery.id == due.c.id, Delivery.state == State.PENDING)
+    return (
+        update(_TABLE)
+        .where(_TABLE.c.id == due.c.id, _TABLE.c.state == State.PENDING.value)
         .values(
             state=case(states, value=due.c.refusal, else_=State.CLAIMED.value),
             reason=case(reasons, value=due.c.refusal, else_=""),
-            settled_at=case((due.c.refusal >= 0, literal(now, Utc)), else_=None),
-            epoch=Delivery.epoch + 1,
-            lease_until=now + timedelta(seconds=lease),
+            settled_at=case((due.c.refusal >= 0, NOW), else_=None),
+            epoch=_TABLE.c.epoch + 1,
+            lease_until=_UNTIL,
         )
-        .returning(Delivery.state, Delivery.priority, *_COLUMNS)
-        .execution_options(synchronize_session=False)
+        .returning(_TABLE.c.state, _TABLE.c.priority, *_COLUMNS)
     )
-    return rows.mappings().all()
 
 
-def _due(platform: str, now: datetime, limit: int, entitled: ColumnElement[bool], urgent: bool | None) -> CTE:
+def _due(
+    platform: str,
+    now: datetime | BindParameter[datetime],
+    limit: int | BindParameter[int],
+    entitled: ColumnElement[bool],
+    urgent: bool | None,
+) -> CTE:
     """The next rows that nobody else is taking, each with the number of its refusal, or -1."""
     opening = aliased(Delivery)
     arrived = select(opening.state).where(opening.id == Delivery.after_id).scalar_subquery()
+    # Whoever may have seen an opening, because an attempt had no clear end, hears how it ended.
+    doubts = select(opening.ambiguities).where(opening.id == Delivery.after_id).scalar_subquery()
     next_ones = (
         select(Delivery.id)
         .where(Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.not_before <= now)
@@ -148,7 +164,7 @@ def _due(platform: str, now: datetime, limit: int, entitled: ColumnElement[bool]
         next_ones = next_ones.where(Delivery.priority == 0 if urgent else Delivery.priority > 0)
     refused = (
         Delivery.expires_at <= now,
-        and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED)),
+        and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED), doubts == 0),
         exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None)),
         and_(Delivery.kind == "opening", ~entitled),
     )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    or_,
     select,
     update,
 )
@@ -130,7 +131,7 @@ async def follow_up(session: AsyncSession, signal_id: int, event: str, *, now: d
     ).where(
         opening.signal_id == signal_id,
         opening.event == "opened",
-        opening.state.in_([*claims.UNSETTLED, *claims.ARRIVED]),
+        or_(opening.state.in_([*claims.UNSETTLED, *claims.ARRIVED]), opening.ambiguities > 0),
     )
     return await _plan(session, chosen.order_by(opening.id))
 

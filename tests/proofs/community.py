@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from core import db, models
 from core.models import Delivery, Signal, State
@@ -44,6 +44,8 @@ async def settle_in(database: db.Database, community: Community, now: datetime, 
     ]
     async with database.transaction() as session:
         await session.execute(insert(models.Member), members)
+        if database.dialect == "postgresql":  # its own numbers go on after ours
+            await session.execute(text(f"SELECT setval('members_id_seq', {community.members})"))
         await session.execute(insert(models.Identity), identities)
         await session.execute(
             insert(models.Subscription), [_paid(n, now, plan) for n in range(1, community.paying + 1)]

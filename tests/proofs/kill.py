@@ -63,7 +63,7 @@ class Outcome:
         return (
             f"{self.verdict}\n"
             f"{self.kills} kills in {self.seconds:.0f} s; {self.ambiguous} deliveries reported as ambiguous, "
-            f"{self.doubled} messages arrived twice, {len(self.unreported)} doubled ones unreported"
+            f"{self.doubled} messages arrived twice, {len(self.unreported)} doubled or missing ones unreported"
         )
 
 
@@ -155,4 +155,15 @@ async def _judged(
     copies = Counter((copy.chat, copy.signal) for copy in checker_reading.openings(around.history.events))
     doubled = {(chat, signal, "opened") for (chat, signal), count in copies.items() if count > 1}
     await database.close()
-    return Outcome(verdict, kills, len(reported), len(doubled), sorted(doubled - reported), seconds)
+    unreported = (doubled - reported) | _unanswered(around, reported)
+    return Outcome(verdict, kills, len(reported), len(doubled), sorted(unreported), seconds)
+
+
+def _unanswered(around: world.World, reported: set[tuple[int, int, str]]) -> set[tuple[int, int, str]]:
+    """Openings whose end never arrived although it did elsewhere, and of which no row says that it was ambiguous."""
+    events = around.history.events
+    ends = {(copy.chat, copy.signal) for copy in checker_reading.updates(events)}
+    ended = {signal for _, signal in ends}
+    known = {(chat, signal) for chat, signal, event in reported if event != "opened"}
+    arrived = {(copy.chat, copy.signal) for copy in checker_reading.openings(events) if copy.signal in ended}
+    return {(chat, signal, "end") for chat, signal in arrived - ends - known}

@@ -265,3 +265,24 @@ async def test_q08_an_opening_that_waits_for_a_lapsed_member_expires_for_good(
         await people.publish(session, now, life=DAY)
     assert await people.claim(database, now + people.HOUR) == []
     assert await people.states(database) == [State.EXPIRED]
+
+
+async def test_q08_who_pays_again_gets_what_was_refused_meanwhile(database: db.Database, now: datetime) -> None:
+    async with database.transaction() as session:
+        who = await people.payer(session, now)
+        await people.publish(session, now)
+        await session.execute(update(models.Subscription).values(access_until=now))
+    assert await people.claim(database, now) == []
+    async with database.transaction() as session:
+        await people.subscription(session, who.member_id, now + people.HOUR)
+        assert await access.catch_up(session, who.member_id, people.BOOK, now=now) == 1
+        assert await access.catch_up(session, who.member_id, people.BOOK, now=now) == 0
+    [parcel] = await people.claim(database, now)
+    assert (parcel.kind, parcel.payload) == ("opening", {"catch_up": True})
+
+
+async def test_q07_a_late_signal_is_nobodys_opening(database: db.Database, now: datetime) -> None:
+    async with database.transaction() as session:
+        who = await people.payer(session, now)
+        await people.signal(session, now, late=True)
+        assert await access.catch_up(session, who.member_id, people.BOOK, now=now) == 0

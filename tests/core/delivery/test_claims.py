@@ -306,3 +306,12 @@ async def test_a_retried_parcel_carries_what_happened_before(database: db.Databa
     await people.send(database, now, outcomes.Refused("can't parse"))
     [parcel] = await people.claim(database, now)
     assert (parcel.attempts, parcel.ambiguities, parcel.plain) == (2, 1, True)
+
+
+async def test_q05_who_may_have_seen_an_opening_hears_its_end(database: db.Database, now: datetime) -> None:
+    signal = await crowd(database, now, 1)
+    await people.send(database, now, outcomes.Ambiguous("no answer"))
+    later = now + 2 * people.HOUR
+    assert await people.claim(database, later) == []  # the repetition is too old by now
+    await follow(database, signal, later)
+    assert [parcel.kind for parcel in await people.claim(database, later)] == ["update"]

@@ -79,13 +79,16 @@ class Courier:
         if len(self._running) >= 2 * self._places:
             await _set_soon(self._room)
             return
-        parcels = await self._claim(3 * self._places - len(self._running))
+        most = 3 * self._places - len(self._running)
+        parcels = await self._claim(most)
         signals = await self._signals(parcels)
         for parcel in parcels:
             task = asyncio.create_task(self._deliver(parcel, signals.get(parcel.signal_id or 0)))
             self._running.add(task)
             task.add_done_callback(self._ended)
-        if not parcels:
+        # Answers are claimed as soon as they ring, so fewer than asked for were all of them. Of the others, a claim may
+        # have ended some, and more may be due.
+        if not parcels or (self._urgent and len(parcels) < most):
             await self._rest()
 
     async def _rest(self) -> None:

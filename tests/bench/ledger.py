@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import make_url, text
@@ -144,9 +144,9 @@ async def _planned(database: db.Database, dose: Dose) -> None:
 async def _work(database: db.Database, plain: Any, batch: int) -> None:
     """The product's own way, with everything that it asks and checks."""
     done = outcomes.Step(State.SENT, attempts=1)
+    entitled = access.entitled(BOOK, now=cast("datetime", claims.NOW))
     while True:
         now = datetime.now(UTC)
-        entitled = access.entitled(BOOK, now=now)
         async with database.transaction() as session:
             parcels = await claims.claim(
                 session, "telegram", now=now, lease=LEASE, limit=batch, entitled=entitled, urgent=False

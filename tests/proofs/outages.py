@@ -36,7 +36,7 @@ class Outcome:
 
     verdict: checker.Verdict
     unreported: list[str]
-    refused: int
+    refused: tuple[int, int]
     ambiguous: int
     stops: list[tuple[int, float, int]] = field(default_factory=list)
     seconds: float = 0.0
@@ -44,14 +44,14 @@ class Outcome:
     @property
     def ok(self) -> bool:
         orderly = all(code == 0 and took <= GRACE and unsure == 0 for code, took, unsure in self.stops)
-        return self.verdict.ok and orderly and not self.unreported and not self.refused
+        return self.verdict.ok and orderly and not self.unreported and not self.refused[1]
 
     def __str__(self) -> str:
         longest = max((took for _, took, _ in self.stops), default=0.0)
         return (
             f"{self.verdict}\nin {self.seconds:.0f} s; {self.ambiguous} deliveries reported as ambiguous, "
             f"{len(self.unreported)} of what was doubled or missing unreported {self.unreported[:3]}; "
-            f"{self.refused} messages refused for their number\n"
+            f"{self.refused[0]} messages over a limit, {self.refused[1]} of them not by a stall of the stand-in\n"
             f"{len(self.stops)} orderly stops, exit codes {sorted({code for code, _, _ in self.stops})}, "
             f"the longest took {longest:.1f} s, ambiguous because of them {sum(n for _, _, n in self.stops)}"
         )
@@ -113,5 +113,4 @@ async def _stopped(stage: theatre.Theatre, one: product.Product) -> tuple[int, f
 
 async def _judged(stage: theatre.Theatre) -> Outcome:
     verdict = await stage.judged(checker.Rules(copies=2, updates_lost=True))
-    refused = stage.around.history.of("telegram_refused", code=429)
-    return Outcome(verdict, await stage.unreported(), len(refused), (await stage.ledger()).ambiguous)
+    return Outcome(verdict, await stage.unreported(), stage.over_limit(), (await stage.ledger()).ambiguous)

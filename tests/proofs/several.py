@@ -43,7 +43,7 @@ class Outcome:
 
     verdict: checker.Verdict
     unreported: list[str]
-    over_limit: int
+    over_limit: tuple[int, int]
     conflicts: int
     doubled_signals: list[str]
     late_signals: int
@@ -58,7 +58,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         wrong = [*self.unreported, *self.doubled_signals, *self.behind, *self.unanswered, *self.answered_twice]
-        much = self.over_limit or self.late_signals or self.conflicts > self.allowed_conflicts
+        much = self.over_limit[1] or self.late_signals or self.conflicts > self.allowed_conflicts
         return self.verdict.ok and not wrong and not much
 
     @property
@@ -68,7 +68,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"{self.verdict}\nin {self.seconds:.0f} s; {self.pauses} pauses demanded, {self.takeovers} leaders put to "
-            f"sleep and woken, {self.kills} processes killed; {self.over_limit} messages over a limit\n"
+            f"sleep and woken, {self.kills} processes killed; {self.over_limit[0]} messages over a limit, {self.over_limit[1]} of them not by a "
+            f"stall of the stand-in\n"
             f"candles with two signals {self.doubled_signals}, late signals {self.late_signals}, watches behind "
             f"{self.behind}\n/start unanswered {self.unanswered}, answered twice {self.answered_twice}, "
             f"getUpdates conflicts {self.conflicts}; doubled or missing unreported {self.unreported[:5]}"
@@ -168,9 +169,7 @@ class _Run:
         return Outcome(
             verdict=await stage.judged(checker.Rules(copies=2, updates_lost=True, pause_settling=0.5)),
             unreported=await stage.unreported(),
-            over_limit=len(account.of("telegram_refused", code=429))
-            - len(account.of("telegram_request_in_pause"))
-            - self.scale.rounds,
+            over_limit=stage.over_limit(_PAUSE),
             conflicts=len(account.of("telegram_refused", code=409)),
             doubled_signals=stage.candles_with_two_signals(),
             late_signals=len(late),

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.proofs import several
 
 
+@pytest.mark.timeout(300)
 async def test_a03_a04_t08_t10_t11_t13_three_processes_share_everything_and_none_is_needed(
     tmp_path: Path, postgres_url: str, redis_url: str
 ) -> None:

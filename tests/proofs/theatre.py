@@ -1,6 +1,7 @@
 """What the proofs play in: the sandbox, a community, a database, Redis, and as many processes as a play wants."""
 
 import asyncio
+import itertools
 import random
 import re
 import time
@@ -20,6 +21,7 @@ from tests.sandbox import checker, checker_reading, product, telegram_limits, wo
 
 START = datetime(2023, 3, 1, 0, 0, 2, tzinfo=UTC)
 LEASE = 3.0
+_STALL = 0.03  # the pacer allows for as much between its grant and the arrival at Telegram
 _CATALOGUE = """
 [[watches]]
 symbol = "BTC/USDT"
@@ -46,6 +48,8 @@ class Theatre:
     settings: Mapping[str, str]
     chance: random.Random
     products: list[product.Product] = field(default_factory=list)
+    stalls: list[float] = field(default_factory=list)
+    """When (epoch seconds) the stand-ins' own loop had stood still, so that messages that came apart met there."""
 
     def company(self, name: str, *roles: str) -> product.Product:
         """A process of this name, not started yet; it ends with the theatre."""
@@ -129,6 +133,31 @@ class Theatre:
             f"the end of #{signal} never in {chat}" for chat, signal in missing
         ]
 
+    def over_limit(self, demanded: int = 0) -> tuple[int, int]:
+        """How many messages Telegram refused for their number, and how many of them no stall of its own explains.
+
+        Refusals that were put there by the play are known by the seconds that they demand.
+        """
+        rows = self.around.history.events
+        refused = [
+            row
+            for before, row in itertools.pairwise(rows)
+            if row["event"] == "telegram_refused"
+            and row["code"] == 429
+            and before["event"] != "telegram_request_in_pause"
+            and not str(row["description"]).endswith(f"retry after {demanded}")
+        ]
+        unexplained = [row for row in refused if not any(-1.3 < at - row["at"] < 0.1 for at in self.stalls)]
+        return len(refused), len(unexplained)
+
+    async def watch_itself(self) -> None:
+        """Every stall of this loop is noted, until cancelled."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.005)
+            if time.monotonic() - began > _STALL:
+                self.stalls.append(time.time())
+
     def candles_with_two_signals(self) -> list[str]:
         """Candles of a market about which chats saw more than one signal number."""
         numbers = defaultdict(set)
@@ -166,7 +195,9 @@ async def opened(
             **settings,
         }
         made = Theatre(folder, around, database, people, own, random.Random(seed))
+        watching = asyncio.create_task(made.watch_itself())
         try:
             yield made
         finally:
+            watching.cancel()
             await asyncio.gather(*(one.stop() for one in made.products))

@@ -39,10 +39,10 @@ class Bell:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def ring(self, topic: str) -> None:
-        """Whoever waits for this topic wakes up; returns at once."""
+    def ring(self, topic: str, *, everywhere: bool = True) -> None:
+        """Whoever waits for this topic wakes up, with `everywhere` in other processes too; returns at once."""
         self._wake(topic)
-        if self._redis is not None:
+        if self._redis is not None and everywhere:
             task = asyncio.create_task(self._publish(self._redis, topic))
             self._ringing.add(task)
             task.add_done_callback(self._ringing.discard)

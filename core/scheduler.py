@@ -59,12 +59,12 @@ class Scheduler:
 
     async def _ring(self, topic: str) -> None:
         """A coroutine, because APScheduler calls plain functions in threads, where no event loop runs."""
-        self._stack.bell.ring(topic)
+        self._stack.bell.ring(topic, everywhere=False)
 
     async def _wake_all(self, stop: asyncio.Event) -> None:
         await stop.wait()
         for topic in (_SCAN, _SWEEP, _TIDY):
-            self._stack.bell.ring(topic)
+            self._stack.bell.ring(topic, everywhere=False)
 
     async def _lead(self) -> bool:
         """Whether this process may work now; a lease that was lost is asked for again."""
@@ -91,9 +91,7 @@ class Scheduler:
         # Between two ticks a candle may close; one more ring stands at that moment.
         if scans.next_close < self._stack.settings.scan_seconds:
             moment = self._stack.clock() + timedelta(seconds=max(0.05, scans.next_close))
-            self._clock.add_job(
-                self._ring, "date", args=[_SCAN], run_date=moment, id="close", replace_existing=True
-            )
+            self._clock.add_job(self._ring, "date", args=[_SCAN], run_date=moment, id="close", replace_existing=True)
 
     async def _sweep(self) -> None:
         """Access that ended by the clock has been told, and what dead workers held is free again."""

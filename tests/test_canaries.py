@@ -119,7 +119,7 @@ async def refused_starts(scene: Scene) -> None:
         scene.command("check", DATABASE_URL=away, REDIS_URL=nowhere, STRIPE_API_KEY="rk-canary"),
         scene.command("run", STRIPE_WEBHOOK_SECRET="", SECRET_KEY=WORD, TELEGRAM_BOT_TOKEN=WORD),
     )
-    assert codes == [1, 78, 1, 78], scene.shown
+    assert list(codes) == [1, 78, 1, 78], scene.shown
 
 
 async def subscribed(scene: Scene) -> str:
@@ -193,7 +193,7 @@ def chats(world: telegram.Telegram) -> str:
 
 async def content(stage: theatre.Theatre) -> str:
     """Every row of every table."""
-    rows = []
+    rows: list[str] = []
     async with stage.database.reading() as session:
         for name in models.Base.metadata.tables:
             found = await session.scalars(text(f"SELECT '{name} ' || encode(t::text::bytea, 'escape') FROM {name} t"))  # noqa: S608

@@ -27,7 +27,8 @@ from core.columns import Utc
 from core.delivery import claims
 from core.models import Delivery, State
 
-REPLY, NOTICE, SIGNAL = 0, 1, 2  # priorities: an answer to a person goes before everything else
+# Priorities: an answer to a person goes before everything else, what can grow stale before what cannot.
+REPLY, NOTICE, OPENING, UPDATE = 0, 1, 2, 3
 _LIFE = {"reply": timedelta(hours=1), "notice": timedelta(days=7), "update": timedelta(days=7)}
 
 
@@ -188,7 +189,7 @@ _PLANNED = [
 def _constants(kind: str, signal_id: int, event: str, now: datetime) -> list[ColumnElement[Any]]:
     return [
         literal(kind, String).label("kind"),
-        literal(SIGNAL, Integer).label("priority"),
+        literal(OPENING if kind == "opening" else UPDATE, Integer).label("priority"),
         literal(signal_id, Integer).label("signal_id"),
         literal(event, String).label("event"),
         literal(State.PENDING.value, String).label("state"),

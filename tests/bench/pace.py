@@ -29,7 +29,7 @@ _AT_ONCE = 30
 
 @dataclass(frozen=True, slots=True)
 class Dose:
-    """Seconds of sending, and how often; a sender with stalls and one without run side by side, each with its own Telegram."""
+    """Seconds of sending, and how often; senders with and without stalls run side by side, each with its Telegram."""
 
     seconds: float = 10.0
     runs: int = 2

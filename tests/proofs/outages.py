@@ -37,6 +37,7 @@ class Outcome:
     verdict: checker.Verdict
     unreported: list[str]
     refused: tuple[int, int]
+    errors: list[str]
     ambiguous: int
     stops: list[tuple[int, float, int]] = field(default_factory=list)
     seconds: float = 0.0
@@ -44,7 +45,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         orderly = all(code == 0 and took <= GRACE and unsure == 0 for code, took, unsure in self.stops)
-        return self.verdict.ok and orderly and not self.unreported and not self.refused[1]
+        return self.verdict.ok and orderly and not self.unreported and not self.refused[1] and not self.errors
 
     def __str__(self) -> str:
         longest = max((took for _, took, _ in self.stops), default=0.0)
@@ -53,7 +54,8 @@ class Outcome:
             f"{len(self.unreported)} of what was doubled or missing unreported {self.unreported[:3]}; "
             f"{self.refused[0]} messages over a limit, {self.refused[1]} of them not by a stall of the stand-in\n"
             f"{len(self.stops)} orderly stops, exit codes {sorted({code for code, _, _ in self.stops})}, "
-            f"the longest took {longest:.1f} s, ambiguous because of them {sum(n for _, _, n in self.stops)}"
+            f"the longest took {longest:.1f} s, ambiguous because of them {sum(n for _, _, n in self.stops)}; "
+            f"errors logged {self.errors[:2]}"
         )
 
 
@@ -113,4 +115,5 @@ async def _stopped(stage: theatre.Theatre, one: product.Product) -> tuple[int, f
 
 async def _judged(stage: theatre.Theatre) -> Outcome:
     verdict = await stage.judged(checker.Rules(copies=2, updates_lost=True))
-    return Outcome(verdict, await stage.unreported(), stage.over_limit(), (await stage.ledger()).ambiguous)
+    ambiguous = (await stage.ledger()).ambiguous
+    return Outcome(verdict, await stage.unreported(), stage.over_limit(), stage.errors(), ambiguous)

@@ -45,6 +45,7 @@ class Outcome:
     unreported: list[str]
     over_limit: tuple[int, int]
     conflicts: int
+    errors: list[str]
     doubled_signals: list[str]
     late_signals: int
     behind: list[str]
@@ -58,7 +59,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         wrong = [*self.unreported, *self.doubled_signals, *self.behind, *self.unanswered, *self.answered_twice]
-        much = self.over_limit[1] or self.late_signals or self.conflicts > self.allowed_conflicts
+        much = self.errors or self.over_limit[1] or self.late_signals or self.conflicts > self.allowed_conflicts
         return self.verdict.ok and not wrong and not much
 
     @property
@@ -68,8 +69,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"{self.verdict}\nin {self.seconds:.0f} s; {self.pauses} pauses demanded, {self.takeovers} leaders put to "
-            f"sleep and woken, {self.kills} processes killed; {self.over_limit[0]} messages over a limit, {self.over_limit[1]} of them not by a "
-            f"stall of the stand-in\n"
+            f"sleep and woken, {self.kills} processes killed\n{self.over_limit[0]} messages over a limit, "
+            f"{self.over_limit[1]} of them not by a stall of the stand-in; errors logged {self.errors[:2]}\n"
             f"candles with two signals {self.doubled_signals}, late signals {self.late_signals}, watches behind "
             f"{self.behind}\n/start unanswered {self.unanswered}, answered twice {self.answered_twice}, "
             f"getUpdates conflicts {self.conflicts}; doubled or missing unreported {self.unreported[:5]}"
@@ -171,6 +172,7 @@ class _Run:
             unreported=await stage.unreported(),
             over_limit=stage.over_limit(_PAUSE),
             conflicts=len(account.of("telegram_refused", code=409)),
+            errors=stage.errors(),
             doubled_signals=stage.candles_with_two_signals(),
             late_signals=len(late),
             behind=[mark.watch for mark in marks if mark.candle < newest],

@@ -150,6 +150,11 @@ class Theatre:
         unexplained = [row for row in refused if not any(-1.3 < at - row["at"] < 0.1 for at in self.stalls)]
         return len(refused), len(unexplained)
 
+    def errors(self) -> list[str]:
+        """What the processes logged as errors, as a person reads it: outages are warnings, so these are our faults."""
+        lines = (line for one in self.products for line in one.log.read_text(errors="replace").splitlines())
+        return [product.readable(line)[:500] for line in lines if '"level": "error"' in line]
+
     async def watch_itself(self) -> None:
         """Every stall of this loop is noted, until cancelled."""
         while True:

@@ -37,6 +37,8 @@ class Product:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         own = {name.upper() for name in settings.Settings.model_fields}
+        # Without compiled files each start would compile everything again.
+        own.add("PYTHONDONTWRITEBYTECODE")
         plain = {name: value for name, value in os.environ.items() if name.upper() not in own}
         self.env = {
             **plain,

@@ -108,7 +108,7 @@ async def test_commands_can_be_tapped_in_the_menu(stage: Stage) -> None:
         await chat.get_by_role("button", name="Commands").click()
         await chat.locator(".menu").get_by_role("button", name="/status").click()
 
-        await expect(chat.get_by_text("active, renews")).to_be_visible()
+        await expect(chat.get_by_text("active, paid until")).to_be_visible()
         await expect(chat.locator(".menu")).to_be_hidden()
 
 

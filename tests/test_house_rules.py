@@ -84,3 +84,21 @@ def test_messages_are_not_sent_through_webhooks_of_discord() -> None:
     """Discord's webhooks have no nonce, so a resend would be a second message."""
     for path in PRODUCT:
         assert "Webhook.send" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["run", "dev", "uv"])
+def test_x09_every_dependency_is_pinned_with_hashes(name: str) -> None:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if line and not line.startswith((" ", "#"))]
+    assert pinned
+    for line in pinned:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[^ ]+( ; .+)? \\", line), line
+        assert lines[lines.index(line) + 1].strip().startswith("--hash=sha256:"), line
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+def test_x09_nothing_is_installed_without_its_hash(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if "pip install" in line]
+    assert commands
+    assert all("--require-hashes" in command for command in commands)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from core import db, errors, leases
 from tests.core import people
@@ -85,3 +86,17 @@ async def test_a_clock_behind_the_others_steals_nothing(database: db.Database, n
     assert await acquire(database, "a", now) == 1
     assert await acquire(database, "b", now - timedelta(hours=1)) is None
     await check(database, 1)
+
+
+async def test_a05_a_lost_connection_loses_no_lease(postgres_database: db.Database, now: datetime) -> None:
+    """A lease is a row and no lock of a session: whoever ends our connections ends nothing else."""
+    epoch = await acquire(postgres_database, "a", now)
+    assert epoch == 1
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    killer = db.Database(postgres_database.url.render_as_string(hide_password=False))
+    async with killer.transaction() as session:
+        await session.execute(text(others + "pg_backend_pid()"))
+    await killer.close()
+    await check(postgres_database, epoch)
+    assert await acquire(postgres_database, "b", now + 29 * SECOND) is None
+    assert await acquire(postgres_database, "a", now + 29 * SECOND) == epoch

@@ -80,13 +80,14 @@ def setup(level: str = "info", style: str = "", *, stream: Any = None) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    own = [
+        structlog.stdlib.filter_by_level,
+        *shared[:-1],
+        redact,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared[:-1],
-            redact,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=own,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,

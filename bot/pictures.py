@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 
 import structlog
 
 from core import clock, db, models, stack
-from core.market import candles
+from core.market import candles, series
 from core.signals import charts
 
 _KEPT = 16
@@ -39,6 +40,13 @@ class Pictures:
         self._drawn: OrderedDict[str, asyncio.Task[bytes | None]] = OrderedDict()
         self._uploading: dict[str, asyncio.Event] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
+
+    async def warm_up(self) -> None:
+        """The drawing library and its font are loaded, so that the first signal waits no longer than the others."""
+        rows = [(hour * 3_600_000, 2.0, 3.0, 1.0, 2.0, 1.0) for hour in range(4)]
+        one, two, three = Decimal(1), Decimal(2), Decimal(3)
+        nothing = charts.Chart("BTC/USDT", "1h", "long", two, three, one, clock.from_ms(3 * 3_600_000))
+        await asyncio.to_thread(charts.draw, series.Series.from_rows(rows), nothing)
 
     @asynccontextmanager
     async def of(self, signal: models.Signal) -> AsyncIterator[Picture]:

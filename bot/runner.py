@@ -71,6 +71,7 @@ async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.E
     worker = _InboxWorker(held, platform)
     async with asyncio.TaskGroup() as jobs:
         listener = jobs.create_task(_listen(platform))
+        jobs.create_task(shown.warm_up())
         for one in couriers:
             jobs.create_task(one.run(stop))
         jobs.create_task(worker.run(stop))

@@ -80,12 +80,8 @@ def setup(level: str = "info", style: str = "", *, stream: Any = None) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    own = [
-        structlog.stdlib.filter_by_level,
-        *shared[:-1],
-        redact,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ]
+    wrap = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+    own = [structlog.stdlib.filter_by_level, *shared[:-1], redact, wrap]
     structlog.configure(
         processors=own,
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ async def _signals(on: stage.Stage, wanted: int) -> list[table.Row]:
     free: dict[int, float] = {}
     queued: dict[int, float] = {}
     for _ in range(_MOST_CANDLES):
+        await _rested(on)
         await on.candle()
         await on.drained()
         free, queued = _waits(on)
@@ -57,6 +59,13 @@ async def _signals(on: stage.Stage, wanted: int) -> list[table.Row]:
     late = list(queued.values())
     told = f"same, {len(late)} signals behind messages of their own candle, max"
     return [*rows, table.Row(told, max(late), "ms")] if late else rows
+
+
+async def _rested(on: stage.Stage) -> None:
+    """No chat has had a message for a second: candles are minutes apart out there, and one a second is a chat's limit."""
+    sent = on.around.history.of("telegram_message")
+    if sent:
+        await asyncio.sleep(max(0.0, 1.1 - (time.time() - float(sent[-1]["at"]))))
 
 
 def _waits(on: stage.Stage) -> tuple[dict[int, float], dict[int, float]]:

@@ -62,7 +62,7 @@ async def _signals(on: stage.Stage, wanted: int) -> list[table.Row]:
 
 
 async def _rested(on: stage.Stage) -> None:
-    """No chat has had a message for a second: candles are minutes apart out there, and one a second is a chat's limit."""
+    """No chat has had a message for a second, its limit: out there candles are minutes apart."""
     sent = on.around.history.of("telegram_message")
     if sent:
         await asyncio.sleep(max(0.0, 1.1 - (time.time() - float(sent[-1]["at"]))))

@@ -142,11 +142,15 @@ def run(roles: tuple[str, ...]) -> int:
 async def _run_roles(held: "stack.Stack", roles: tuple[str, ...]) -> int:
     import structlog  # noqa: PLC0415
 
+    from core import places  # noqa: PLC0415
+
     log = structlog.get_logger()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_exit, stop)
+    async with held.db.transaction() as session:
+        await places.sync(session, held.catalogue, now=held.clock())
     log.info("product_started", roles=roles, database=held.db.dialect, redis=held.redis is not None)
     try:
         async with asyncio.TaskGroup() as jobs:

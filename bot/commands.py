@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import lists, messages
 from bot.messages import answers, offers
-from core import access, catalogue, health, members, models, settings
+from core import access, catalogue, health, members, models, rights, settings
 from core.billing import links, plans, subscriptions
 from core.delivery import outbox
 
@@ -29,7 +29,8 @@ class Ask:
     """Something that a person said or pressed; who said it counts, not where.
 
     `chat` is where it was said, `home` the person's private chat; they are equal when `private`. `data` is the command
-    line of a pressed button.
+    line of a pressed button. `answer_at` is where only this person sees the answer, when that is not their private chat
+    (on Discord), and `reachable` False when asking does not prove that the private chat takes our messages.
     """
 
     platform: str
@@ -41,6 +42,8 @@ class Ask:
     username: str | None
     text: str
     data: str = ""
+    answer_at: str = ""
+    reachable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,35 @@ Answer = Callable[[AsyncSession, Visit], Awaitable[messages.Message]]
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """Something that can be said with a command, for platforms that ask for it by name.
+
+    `kind`: "text", "number", "user" (said as platform:number), "pair" (one of the watched, completed while typing),
+    "plan" (one of the catalogue's), or "choice" (one of `choices`).
+    """
+
+    name: str
+    description: str
+    required: bool = False
+    kind: str = "text"
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table; `group` puts it on the menu of groups too."""
+    """A row of the table; `group` puts it on the menu of groups too, `operator` keeps it for operators.
+
+    `slash` is its place on platforms with grouped commands ("signals latest"; empty: under its own name), `options`
+    what is asked for there; the command line is then /name and their values in this order.
+    """
 
     name: str
     description: str
     answer: Answer
     group: bool = False
+    slash: str = ""
+    options: tuple[Option, ...] = ()
+    operator: bool = False
 
 
 def parsed(line: str, username: str) -> tuple[str, str] | None:
@@ -108,10 +133,12 @@ async def answer(session: AsyncSession, ask: Ask, desk: Desk) -> list[Reply]:
         name=ask.name,
         username=ask.username,
         now=desk.now,
+        reachable=ask.reachable,
     )
-    if await outbox.waiting(session, ask.platform, ask.home) >= MOST_WAITING:
+    where = ask.answer_at or ask.home
+    if await outbox.waiting(session, ask.platform, where) >= MOST_WAITING:
         return []
-    return [Reply(ask.home, await _in_private(session, identity, asked, desk))]
+    return [Reply(where, await _in_private(session, identity, asked, desk))]
 
 
 async def _in_private(
@@ -140,7 +167,7 @@ async def _start(session: AsyncSession, visit: Visit) -> messages.Message:
     name, _, argument = visit.argument.partition("_")
     if name in _PAYLOADS:
         return await BY_NAME[name].answer(session, Visit(visit.identity, argument, visit.desk))
-    held = await access.plans_of(session, visit.identity.member_id, now=visit.desk.now)
+    held = await rights.plans_of(session, visit.identity.member_id, now=visit.desk.now)
     return answers.start(visit.desk.catalogue, paying=bool(held))
 
 
@@ -238,19 +265,26 @@ async def _paysupport(_session: AsyncSession, visit: Visit) -> messages.Message:
 
 COMMANDS: Sequence[Command] = (
     Command("start", "what this is", _start, group=True),
-    Command("latest", "the latest signals; add a pair, such as BTC", _latest, group=True),
+    Command(
+        "latest",
+        "the latest signals; add a pair, such as BTC",
+        _latest,
+        group=True,
+        slash="signals latest",
+        options=(Option("pair", "One market, such as BTC", kind="pair"),),
+    ),
     Command("plans", "plans and prices", _plans, group=True),
-    Command("subscribe", "get the signals", _subscribe),
-    Command("status", "your access, and until when", _status),
-    Command("billing", "invoices, card, cancellation", _billing),
-    Command("cancel", "how to cancel", _cancel),
-    Command("mute", "no signals in this chat for now", _mute),
-    Command("unmute", "signals again", _unmute),
-    Command("join", "where the signals arrive", _join),
-    Command("fix", "paid and nothing happened? look again", _fix),
+    Command("subscribe", "get the signals", _subscribe, options=(Option("plan", "Which plan", kind="plan"),)),
+    Command("status", "your access, and until when", _status, slash="membership status"),
+    Command("billing", "invoices, card, cancellation", _billing, slash="membership billing"),
+    Command("cancel", "how to cancel", _cancel, slash="membership cancel"),
+    Command("mute", "no signals in this chat for now", _mute, slash="settings mute"),
+    Command("unmute", "signals again", _unmute, slash="settings unmute"),
+    Command("join", "where the signals arrive", _join, slash="membership join"),
+    Command("fix", "paid and nothing happened? look again", _fix, slash="membership fix"),
     Command("service", "is everything working?", _service, group=True),
     Command("terms", "terms and risks", _terms),
-    Command("privacy", "what we know about you", _privacy),
+    Command("privacy", "what we know about you", _privacy, slash="privacy policy"),
     Command("paysupport", "questions about a payment", _paysupport),
     Command("help", "all commands", _help, group=True),
 )

@@ -6,6 +6,8 @@ Answers to people have places of their own and never queue behind a fan-out.
 """
 
 import asyncio
+import base64
+import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import batch, messages, pictures, platforms
-from core import access, db, health, members, models, stack, work
+from core import access, db, health, members, models, places, stack, work
 from core.delivery import claims, outcomes, pacing
 from core.models import State
 
@@ -154,10 +156,13 @@ class Courier:
 
     async def _prepare(
         self, parcel: claims.Parcel, signal: models.Signal | None, uploading: AsyncExitStack
-    ) -> tuple[platforms.Parcel | None, str]:
-        """The message to send, and the key of its picture; no message when it cannot be made from what we have."""
+    ) -> tuple[platforms.Parcel | platforms.Act | None, str]:
+        """What to send or do, and the key of its picture; nothing when it cannot be made from what we have."""
         try:
-            message = messages.render(parcel, signal, self._stack.catalogue)
+            if parcel.kind == outcomes.DOOR:
+                return platforms.Act(**parcel.payload or {}), ""
+            repeat = parcel.ambiguities > 0 and self._platform.name not in outcomes.RECOGNISED
+            message = messages.render(parcel, signal, self._stack.catalogue, repeat=repeat)
         except Exception:
             log.exception("delivery_not_rendered", delivery=parcel.id)
             return None, ""
@@ -172,6 +177,9 @@ class Courier:
             picture=picture.data,
             file_id=picture.file_id,
             plain=parcel.plain,
+            place=parcel.place or "",
+            nonce=_nonce(parcel),
+            since=parcel.tried_at if parcel.ambiguities else None,
         )
         return ready, picture.key if picture.data else ""
 
@@ -201,14 +209,17 @@ class Courier:
         latest = {parcel.id: parcel.epoch for parcel in sorted(parcels, key=lambda parcel: parcel.epoch)}
         return [parcel.id in mine and parcel.epoch == latest[parcel.id] for parcel in parcels]
 
-    async def _send(self, ready: platforms.Parcel | None) -> outcomes.Outcome:
+    async def _send(self, ready: platforms.Parcel | platforms.Act | None) -> outcomes.Outcome:
         if ready is None:
             return outcomes.Refused("it cannot be rendered")
         try:
             async with asyncio.timeout(self._deadline):
+                if isinstance(ready, platforms.Act):
+                    return await self._platform.attempt(ready)
                 return await self._platform.send(ready)
         except TimeoutError:
-            return outcomes.Ambiguous(f"no answer within {self._deadline:g} seconds")
+            harmless = self._platform.name in outcomes.RECOGNISED
+            return outcomes.Ambiguous(f"no answer within {self._deadline:g} seconds", harmless=harmless)
 
     async def _finish(self, parcel: claims.Parcel, outcome: outcomes.Outcome) -> None:
         attempt = outcomes.Attempt(parcel.kind, parcel.attempts, parcel.ambiguities, parcel.plain)
@@ -246,14 +257,22 @@ class Courier:
         ]
         async with self._stack.db.transaction() as session:
             await claims.settle(session, settled, now=now)
-            for one in endings:
+            # In one order in every process, because each of them locks rows of its own.
+            for one in sorted(endings, key=lambda ending: ending.parcel.id):
                 await self._aftermath(session, one)
         return [None] * len(endings)
 
     async def _aftermath(self, session: AsyncSession, one: _Ending) -> None:
         """What an ending means beyond its own row: a chat that is gone or moved, a message that nobody can send."""
         now, name, address = self._stack.clock(), self._platform.name, one.parcel.address
+        if one.parcel.kind == outcomes.DOOR:
+            final = one.step.state is not State.PENDING
+            await places.ended(session, one.parcel.id, one.parcel.event or "", one.outcome, final=final, now=now)
+        elif one.parcel.place:
+            await places.posted(session, one.parcel.place, one.outcome, now=now)
         match one.outcome:
+            case outcomes.Blocked() if one.parcel.kind == outcomes.DOOR:
+                return
             case outcomes.Blocked():
                 await members.block(session, name, address, now=now)
             case outcomes.Moved(new):
@@ -267,6 +286,12 @@ class Courier:
             case _ if one.step.state is State.DEAD:
                 text = f"A message ({one.parcel.kind} {one.parcel.id}) could not be delivered: {one.step.reason}"
                 await health.alarm(session, f"{name}:dead", text, now=now)
+
+
+def _nonce(parcel: claims.Parcel) -> str:
+    """24 characters that are this delivery's alone, also among those of an earlier database, at every attempt."""
+    name = f"{parcel.id} {parcel.created_at.isoformat()}".encode()
+    return base64.b32encode(hashlib.sha256(name).digest()).decode()[:24]
 
 
 async def _set_soon(event: asyncio.Event) -> None:

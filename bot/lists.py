@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import messages
 from bot.messages import offers
-from core import access, catalogue
+from core import catalogue, rights
 from core.models import Signal, SignalStatus
 
 _OPEN, _CLOSED = 5, 5
@@ -22,7 +22,7 @@ async def latest(
     wanted = meant(pair, watched)
     if pair and not wanted:
         return offers.which_pair(watched)
-    held = await access.plans_of(session, member_id, now=now)
+    held = await rights.plans_of(session, member_id, now=now)
     plans = [book.by_key[key] for key in sorted(held) if key in book.by_key]
     opened = or_(false(), *(Signal.symbol.in_(sorted(plan.symbols)) if plan.symbols else true() for plan in plans))
     about = Signal.symbol.in_(wanted) if wanted else true()

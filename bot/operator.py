@@ -9,7 +9,7 @@ import click
 from sqlalchemy import select
 
 from bot import platforms
-from core import access, catalogue, errors, models, stack
+from core import access, catalogue, errors, models, rights, stack
 from core import members as people
 from core.market import exchange
 from core.signals import scan as scans
@@ -106,7 +106,7 @@ async def grant(held: stack.Stack, who: str, plan_key: str | None, days: int | N
         identity = await people.named(session, who)
         by = f"cli:{getpass.getuser()}"
         await access.grant(session, identity.member_id, plan, held.catalogue, until=until, by=by, now=now)
-    held.bell.ring(f"outbox:{identity.platform}")
+    held.deliver()
     click.echo(
         f"{_name(identity)} has {plan.name} {f'until {until:%Y-%m-%d %H:%M} UTC' if until else 'until revoked'}."
     )
@@ -119,8 +119,8 @@ async def revoke(held: stack.Stack, who: str, plan_key: str | None) -> int:
     async with held.db.transaction() as session:
         identity = await people.named(session, who)
         ended = await access.revoke(session, identity.member_id, plan, by=f"cli:{getpass.getuser()}", now=now)
-        still = plan.key in await access.plans_of(session, identity.member_id, now=now)
-    held.bell.ring(f"outbox:{identity.platform}")
+        still = plan.key in await rights.plans_of(session, identity.member_id, now=now)
+    held.deliver()
     if not ended:
         click.echo(f"{_name(identity)} has no grant of {plan.name}; nothing changed.", err=True)
         return 1

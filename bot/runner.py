@@ -32,7 +32,7 @@ async def run(held: stack.Stack, stop: asyncio.Event) -> None:
     """The role runs until `stop` is set; then intake stops first, and what is in flight is finished."""
     found = platforms.enabled(held)
     if not found:
-        log.warning("bot_without_platform", hint="set TELEGRAM_BOT_TOKEN to speak to anybody")
+        log.warning("bot_without_platform", hint="set TELEGRAM_BOT_TOKEN or DISCORD_BOT_TOKEN to speak to anybody")
         await stop.wait()
         return
     async with asyncio.TaskGroup() as jobs:
@@ -64,8 +64,7 @@ async def _started(platform: platforms.Platform, stop: asyncio.Event) -> bool:
 
 
 async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
-    rate = held.settings.telegram_rate
-    pacer = pacing.Pacer(platform.name, pacing.Limits(per_second=rate, hard=rate + 1), redis=held.redis)
+    pacer = pacing.Pacer(platform.name, platform.limits(held.settings), redis=held.redis)
     shown = pictures.Pictures(held, platform.name)
     couriers = [courier.Courier(held, platform, pacer, shown, urgent=urgent) for urgent in (True, False)]
     worker = _InboxWorker(held, platform)

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select, union
+from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, models
-from core.delivery import outbox
-from core.models import Delivery, Grant, Identity, Member, Signal, SignalStatus, Subscription
+from core import catalogue, models, places, rights
+from core.delivery import fanout, outbox, outcomes
+from core.models import Delivery, Grant, Identity, Member, Place, Presence, Signal, SignalStatus, Subscription
 
 CATCH_UP = timedelta(minutes=15)
 _NEWEST = 10  # a new member is handed at most this many open signals
+ROUTES = ("private", "place", "both")
+USUAL_ROUTE = {"telegram": "both", "discord": "place"}
+"""How signals arrive on a platform while a member has chosen nothing; private chats are their own wish on Discord."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +47,27 @@ class Standing:
         return bool(self.holdings)
 
 
-def _valid_grant(now: datetime) -> ColumnElement[bool]:
-    return and_(Grant.revoked_at.is_(None), or_(Grant.until.is_(None), Grant.until > now))
+def entitled(book: catalogue.Catalogue, *, now: datetime) -> ColumnElement[bool]:
+    """The condition that a delivery is still right: what its recipient may have, or what a door should do.
 
-
-def _holds(
-    member: ColumnElement[int] | ColumnElement[int | None], plans: Iterable[str], now: datetime
-) -> ColumnElement[bool]:
-    keys = sorted(plans)
-    if not keys:
-        return false()
-    return or_(
-        exists().where(Subscription.member_id == member, Subscription.plan.in_(keys), Subscription.access_until > now),
-        exists().where(Grant.member_id == member, Grant.plan.in_(keys), _valid_grant(now)),
+    A person may have an opening with a plan that opens its market, unless they are muted; a place, as long as it is in
+    use. A door lets in who may enter, and puts out who may not.
+    """
+    place = exists().where(Place.key == Delivery.place, Place.retired_at.is_(None))
+    inside = rights.may_enter(Delivery.place.expression, Delivery.member_id.expression, now)
+    return case(
+        (Delivery.kind == outcomes.DOOR, case((Delivery.event == "in", and_(place, inside)), else_=not_(inside))),
+        (Delivery.place.is_not(None), place),
+        else_=_may_have(book, now),
     )
 
 
-def entitled(book: catalogue.Catalogue, *, now: datetime) -> ColumnElement[bool]:
-    """The condition that an opening's recipient may have it now: a plan that opens its market, and not muted."""
+def _may_have(book: catalogue.Catalogue, now: datetime) -> ColumnElement[bool]:
     member = Delivery.member_id.expression
     every = [plan.key for plan in book.plans if not plan.symbols]
     some = [
         and_(
-            _holds(member, [plan.key], now),
+            rights.holds(member, [plan.key], now),
             exists().where(Signal.id == Delivery.signal_id, Signal.symbol.in_(sorted(plan.symbols))),
         )
         for plan in book.plans
@@ -74,18 +75,49 @@ def entitled(book: catalogue.Catalogue, *, now: datetime) -> ColumnElement[bool]
     ]
     silent = or_(Member.muted.is_(True), Member.deleted_at.is_not(None))
     heard = ~exists().where(Member.id == Delivery.member_id, silent)
-    return and_(heard, or_(_holds(member, every, now), *some))
+    return and_(heard, or_(rights.holds(member, every, now), *some))
 
 
-def recipients(book: catalogue.Catalogue, symbol: str, *, now: datetime) -> Select[str, str, int, int]:
-    """Every chat that may have a signal of this market now: (platform, address, identity id, member id)."""
+async def recipients(
+    session: AsyncSession, book: catalogue.Catalogue, symbol: str, *, now: datetime
+) -> Select[str, str, int, int]:
+    """Every private chat that gets a signal of this market now: (platform, address, identity id, member id).
+
+    Who reads it in a place of the same platform already gets no private copy, unless that is what they chose.
+    """
     plans = [plan.key for plan in book.plans if not plan.symbols or symbol in plan.symbols]
-    return _chats(plans, now).where(Member.muted.is_(False))
+    carrying = await places.carrying(session, symbol)
+    return _chats(plans, now).where(Member.muted.is_(False), _privately([key for *_, key in carrying], now))
 
 
-def holders(plan: catalogue.Plan, *, now: datetime) -> Select[str, str, int, int]:
-    """Every chat of a member who has this plan now, in the columns of `recipients`; muted ones too."""
-    return _chats([plan.key], now)
+def _privately(carrying: Sequence[str], now: datetime) -> ColumnElement[bool]:
+    """The condition that a signal which is posted in these places goes to this chat too.
+
+    | route | a private copy |
+    |---|---|
+    | private | always |
+    | both | unless they are inside a place that carries it: every signal once |
+    | place | unless they may enter a place that carries it, whether they are inside or not |
+    """
+    if not carrying:
+        return true()
+    here = and_(Place.key.in_(carrying), Place.platform == Identity.platform)
+    within = exists().where(
+        here, Presence.place == Place.key, Presence.external_id == Identity.external_id, Presence.inside.is_(True)
+    )
+    could = exists().where(here, rights.may_enter(Place.key.expression, Identity.member_id.expression, now))
+    route = case(USUAL_ROUTE, value=Identity.platform, else_="private")
+    route = case((Identity.route == "", route), else_=Identity.route)
+    return case((route == "both", not_(within)), (route == "place", not_(could)), else_=true())
+
+
+async def holders(session: AsyncSession, plan: catalogue.Plan, *, now: datetime) -> Select[str, str, int, int]:
+    """Every private chat that is told what concerns all who have this plan now, in the columns of `recipients`.
+
+    Muted ones too; those who read it in a place that the plan opens are left out.
+    """
+    opened = [place.key for place in await places.opened_by(session, plan.key) if place.channel]
+    return _chats([plan.key], now).where(_privately(opened, now))
 
 
 def _chats(plans: Iterable[str], now: datetime) -> Select[str, str, int, int]:
@@ -93,15 +125,8 @@ def _chats(plans: Iterable[str], now: datetime) -> Select[str, str, int, int]:
         select(Identity.platform, Identity.address, Identity.id.label("identity_id"), Identity.member_id)
         .join(Member, Member.id == Identity.member_id)
         .where(Identity.blocked_at.is_(None), Member.deleted_at.is_(None))
-        .where(_holds(Member.id.expression, plans, now))
+        .where(rights.holds(Member.id.expression, plans, now))
     )
-
-
-async def plans_of(session: AsyncSession, member_id: int, *, now: datetime) -> set[str]:
-    """The keys of the plans that this member has now."""
-    paid = select(Subscription.plan).where(Subscription.member_id == member_id, Subscription.access_until > now)
-    given = select(Grant.plan).where(Grant.member_id == member_id, _valid_grant(now))
-    return set(await session.scalars(union(paid, given)))
 
 
 async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> Standing:
@@ -110,7 +135,7 @@ async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalo
     paid = await session.scalars(
         select(Subscription).where(Subscription.member_id == member_id, Subscription.access_until > now)
     )
-    given = await session.scalars(select(Grant).where(Grant.member_id == member_id, _valid_grant(now)))
+    given = await session.scalars(select(Grant).where(Grant.member_id == member_id, rights.valid_grant(now)))
     holdings = [
         Holding(book.by_key[row.plan], _paid_until(row, now), row.cancels_at is None, row.status, row.provider)
         for row in paid
@@ -154,12 +179,13 @@ async def reconcile(session: AsyncSession, member_id: int, book: catalogue.Catal
         .with_for_update()
         .execution_options(populate_existing=True)  # what this session read before the lock may be old
     )
-    plans = await plans_of(session, member_id, now=now)
+    plans = await rights.plans_of(session, member_id, now=now)
     for row in rows.all():
         state = _state(row, now)
         if state != row.told:
             await _tell(session, row, state, plans, book, now)
             row.told = state
+    await places.settle(session, member_id, now=now)
     await catch_up(session, member_id, book, now=now)
 
 
@@ -186,10 +212,20 @@ async def _tell(
     }[state]
     until = _paid_until(row, now)
     plan = book.by_key[row.plan].name if row.plan in book.by_key else row.plan
-    facts = {"plan": plan, "until": until.isoformat() if until else None, "renews": row.cancels_at is None}
+    facts: dict[str, object] = {
+        "plan": plan,
+        "until": until.isoformat() if until else None,
+        "renews": row.cancels_at is None,
+    }
+    facts["places"] = await _doors_to(session, row.plan)
     if name:
         key = f"sub:{row.id}:{state}:{now.timestamp():.3f}"
         await outbox.tell(session, row.member_id, name, facts, key=key, now=now)
+
+
+async def _doors_to(session: AsyncSession, plan: str) -> list[str]:
+    """The names of the places that this plan opens, as members know them."""
+    return [place.name for place in await places.opened_by(session, plan)]
 
 
 async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> int:
@@ -198,7 +234,7 @@ async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalo
     So is one that was refused while they were not entitled. Signals that came too late for everybody stay with their
     summary.
     """
-    held = await plans_of(session, member_id, now=now)
+    held = await rights.plans_of(session, member_id, now=now)
     signals = await _open_signals(
         session,
         [book.by_key[key] for key in sorted(held) if key in book.by_key],
@@ -207,10 +243,10 @@ async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalo
     )
     planned = 0
     for signal in list(signals)[-_NEWEST:]:
-        chats = recipients(book, signal.symbol, now=now).where(Identity.member_id == member_id)
+        chats = (await recipients(session, book, signal.symbol, now=now)).where(Identity.member_id == member_id)
         payload = {"catch_up": True}
-        planned += await outbox.open_up(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
-        planned += await outbox.reopen(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
+        planned += await fanout.open_up(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
+        planned += await fanout.reopen(session, signal.id, chats, now=now, expires_at=now + CATCH_UP, payload=payload)
     return planned
 
 
@@ -239,21 +275,27 @@ async def grant(
     session.add(row)
     await session.flush()
     _audit(session, by, "grant", member_id, plan.key, now)
-    facts = {"plan": plan.name, "until": until.isoformat() if until else None}
+    facts: dict[str, object] = {"plan": plan.name, "until": until.isoformat() if until else None}
+    facts["places"] = await _doors_to(session, plan.key)
     await outbox.tell(session, member_id, "granted", facts, key=f"grant:{row.id}", now=now)
+    await places.settle(session, member_id, now=now)
     await catch_up(session, member_id, book, now=now)
 
 
 async def revoke(session: AsyncSession, member_id: int, plan: catalogue.Plan, *, by: str, now: datetime) -> int:
     """No grant of this plan is valid for the member any more, and they have been told; says how many ended."""
     rows = await session.scalars(
-        select(Grant).where(Grant.member_id == member_id, Grant.plan == plan.key, _valid_grant(now)).with_for_update()
+        select(Grant)
+        .where(Grant.member_id == member_id, Grant.plan == plan.key, rights.valid_grant(now))
+        .with_for_update()
     )
     ended = rows.all()
     for row in ended:
         row.revoked_at = now
         await outbox.tell(session, member_id, "revoked", {"plan": plan.name}, key=f"revoke:{row.id}", now=now)
     _audit(session, by, "revoke", member_id, plan.key, now)
+    await session.flush()
+    await places.settle(session, member_id, now=now)
     return len(ended)
 
 

@@ -4,11 +4,12 @@ Read from `signalstack.toml`; without the file, a catalogue of one plan that ope
 """
 
 import tomllib
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core import errors
 from core.market import timeframes
@@ -22,6 +23,12 @@ def _known_timeframe(value: str) -> str:
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$")]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,23}$")]
+# Platforms' numbers may be written as numbers; an empty one is not known (yet).
+Number = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) and not isinstance(value, bool) else value),
+    Field(pattern=r"^(-?[0-9]{1,20})?$"),
+]
 
 
 class _Section(BaseModel):
@@ -43,18 +50,59 @@ class Watch(_Section):
         return f"{self.strategy} {self.exchange} {self.symbol} {self.timeframe}"
 
 
+class Place(_Section):
+    """A gated place: a Telegram channel or group (`chat`), or a role and channel on a Discord server.
+
+    `symbols` are the markets whose signals are posted there; empty means every watched market.
+    """
+
+    key: Key
+    name: str = Field(min_length=1, max_length=100)
+    platform: Literal["telegram", "discord"]
+    chat: Number = ""
+    server: Number = ""
+    role: Number = ""
+    channel: Number = ""
+    symbols: frozenset[Symbol] = frozenset()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.platform == "telegram" and not self.chat.startswith("-"):
+            raise ValueError("a Telegram place needs `chat`, the number of its channel or group (it is negative)")
+        if self.platform == "discord" and not self.server:
+            raise ValueError("a Discord place needs `server`, the number of the server")
+        return self
+
+    @property
+    def space(self) -> str:
+        """The Telegram chat or the Discord server."""
+        return self.chat if self.platform == "telegram" else self.server
+
+
 class Plan(_Section):
-    """Something a member can subscribe to; `symbols` empty means every watched market."""
+    """Something a member can subscribe to; `symbols` empty means every watched market.
+
+    `places` empty means every place that carries nothing but the plan's own markets.
+    """
 
     key: Key
     name: str = Field(min_length=1, max_length=60)
     description: str = Field(default="", max_length=300)
     price_id: str = Field(default="", max_length=100)
     symbols: frozenset[Symbol] = frozenset()
+    places: frozenset[Key] = frozenset()
 
     def opens(self, watch: Watch) -> bool:
         """Whether members of this plan get the signals of this watch."""
         return not self.symbols or watch.symbol in self.symbols
+
+    def covers(self, symbols: Collection[str]) -> bool:
+        """Whether the plan opens every one of these markets; none named means every market there is."""
+        return not self.symbols or (bool(symbols) and self.symbols.issuperset(symbols))
+
+    def opens_place(self, key: str, symbols: Collection[str]) -> bool:
+        """Whether members of this plan may enter the place `key`, in which these markets are posted."""
+        return self.covers(symbols) and (not self.places or key in self.places)
 
 
 class Service(_Section):
@@ -90,6 +138,7 @@ class Catalogue(_Section):
     policy: Policy = Policy()
     watches: tuple[Watch, ...] = ()
     plans: tuple[Plan, ...] = ()
+    places: tuple[Place, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[str, Plan]:
@@ -108,10 +157,22 @@ class Catalogue(_Section):
             ("watch", [watch.key for watch in self.watches]),
             ("plan", [plan.key for plan in self.plans]),
             ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
+            ("place", [place.key for place in self.places]),
         ):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             found += [f"The catalogue names the {what} '{key}' twice; keep one." for key in twice]
-        return found
+        return found + self._misplaced()
+
+    def _misplaced(self) -> list[str]:
+        """Plans that name a place they cannot open. Places that are set up in chat are not known here."""
+        known = {place.key: place for place in self.places}
+        return [
+            f"The plan '{plan.key}' opens the place '{key}', where markets are posted that the plan does not have; "
+            "give the place `symbols` that the plan has too."
+            for plan in self.plans
+            for key in sorted(plan.places & known.keys())
+            if not plan.covers(known[key].symbols)
+        ]
 
 
 def read(path: Path) -> Catalogue:

@@ -27,8 +27,12 @@ async def arrive(
     name: str,
     username: str | None,
     now: datetime,
+    reachable: bool = True,
 ) -> models.Identity:
-    """The person is known, under the names they have now, and can be spoken to at `address`."""
+    """The person is known, under the names they have now, and can be spoken to at `address`.
+
+    `reachable` False: what they did does not prove that their private chat takes our messages.
+    """
     known = await find(session, platform, external_id)
     if known is None:
         await _create(session, platform, external_id, address, now)
@@ -37,7 +41,8 @@ async def arrive(
     known.address = address
     known.name = name[:128]
     known.username = username[:64] if username else None
-    known.blocked_at = None
+    if reachable:
+        known.blocked_at = None
     await session.flush()
     return known
 
@@ -57,6 +62,13 @@ async def _create(session: AsyncSession, platform: str, external_id: str, addres
         )
         if not inserted:
             await savepoint.rollback()
+
+
+async def current(session: AsyncSession, member_id: int) -> int:
+    """The member that this one is now, after accounts that were one person's became one member."""
+    while (became := await session.scalar(select(models.Member.merged_into).filter_by(id=member_id))) is not None:
+        member_id = became
+    return member_id
 
 
 async def block(session: AsyncSession, platform: str, address: str, *, now: datetime) -> None:
@@ -85,6 +97,11 @@ async def move(session: AsyncSession, platform: str, old: str, new: str) -> None
 async def mute(session: AsyncSession, member_id: int, *, muted: bool) -> None:
     """The member gets no signals in private chat while muted; everything else stays as it is."""
     await db.execute(session, update(models.Member).where(models.Member.id == member_id).values(muted=muted))
+
+
+async def choose_route(session: AsyncSession, identity_id: int, route: str) -> None:
+    """Signals reach this account by this route from now on ("" for what is usual on its platform)."""
+    await db.execute(session, update(models.Identity).where(models.Identity.id == identity_id).values(route=route))
 
 
 async def identities(session: AsyncSession, member_id: int) -> Sequence[models.Identity]:

@@ -10,7 +10,7 @@ from datetime import UTC, timedelta
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core import access, health, inbox, leases, stack, work
+from core import access, health, inbox, leases, rounds, stack, work
 from core.delivery import claims, outbox
 from core.market import exchange
 from core.signals import scan
@@ -102,13 +102,13 @@ class Scheduler:
         if returned or unsure:
             log.warning("outbox_recovered", returned=returned, ambiguous=unsure)
         async with self._stack.db.reading() as session:
-            ended = await access.lapsed(session, now=now)
-        for member_id in ended:
+            ended = {*await access.lapsed(session, now=now), *await rounds.overdue(session, now=now)}
+        for member_id in sorted(ended):
             async with self._stack.db.transaction() as session:
                 await access.reconcile(session, member_id, self._stack.catalogue, now=now)
         await self._raise_alarms()
         if returned or unsure or ended:
-            self._stack.bell.ring("outbox:telegram")
+            self._stack.deliver()
 
     async def _raise_alarms(self) -> None:
         """Each operator has one notice of every alarm that is open."""

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     telegram_api_url: str = "https://api.telegram.org"
     telegram_mode: Literal["polling", "webhook"] = "polling"
     telegram_rate: int = Field(default=29, ge=1, le=1000)
+    discord_bot_token: SecretStr = SecretStr("")
+    discord_api_url: str = "https://discord.com/api"
+    discord_rate: int = Field(default=40, ge=1, le=50)
+    discord_dms_per_hour: int = Field(default=200, ge=1, le=10_000)
     stripe_api_key: SecretStr = SecretStr("")
     stripe_webhook_secret: SecretStr = SecretStr("")
     stripe_price_id: str = Field(default="", max_length=100)
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("public_url", "telegram_api_url", "stripe_api_url", "exchange_api_url")
+    @field_validator("public_url", "telegram_api_url", "discord_api_url", "stripe_api_url", "exchange_api_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
@@ -65,6 +69,16 @@ class Settings(BaseSettings):
     def telegram(self) -> bool:
         """Whether the Telegram platform is on."""
         return bool(self.telegram_bot_token.get_secret_value())
+
+    @property
+    def discord(self) -> bool:
+        """Whether the Discord platform is on."""
+        return bool(self.discord_bot_token.get_secret_value())
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The chat platforms that are on."""
+        return tuple(name for name, on in (("discord", self.discord), ("telegram", self.telegram)) if on)
 
     @property
     def stripe(self) -> bool:
@@ -138,6 +152,12 @@ def _contradictions(settings: Settings) -> list[str]:
     token = settings.telegram_bot_token.get_secret_value()
     if token and not (token.partition(":")[0].isdigit() and len(token.partition(":")[2]) >= 10):
         found.append("TELEGRAM_BOT_TOKEN does not look like a bot token (digits, a colon, letters); ask @BotFather.")
+    token = settings.discord_bot_token.get_secret_value()
+    if token and not (len(token.split(".")) == 3 and all(token.split("."))):
+        found.append(
+            "DISCORD_BOT_TOKEN does not look like a bot token (three parts with dots between them); copy it from the "
+            "Bot page of your application in Discord's Developer Portal."
+        )
     return sorted(set(found))
 
 

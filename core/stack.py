@@ -26,6 +26,11 @@ class Stack:
     clock: clock.Clock
     holder: str
 
+    def deliver(self) -> None:
+        """Delivery workers of every platform look at the outbox now."""
+        for platform in self.settings.platforms:
+            self.bell.ring(f"outbox:{platform}")
+
 
 @asynccontextmanager
 async def opened(

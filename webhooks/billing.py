@@ -1,5 +1,6 @@
 """Paying: the checkout page, the way to the billing portal, the thanks, and the door for the provider's events."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ _LATER = "Our payment provider does not answer at the moment. Nothing was charge
 async def show_checkout(request: web.Request) -> web.Response:
     """What the link offers, to whom and for how much; looking at it makes nothing."""
     try:
-        ticket = _ticket(request, links.CHECKOUT)
+        ticket = await _ticket(request, links.CHECKOUT)
     except errors.RefusedError as error:
         return site.message(request, "This link does not work", str(error), status=403)
     return site.page(request, "checkout", **await _facts(site.of(request), ticket))
@@ -31,7 +32,7 @@ async def start_checkout(request: web.Request) -> web.Response:
     """The member is on the provider's page, where they can pay; the same page for every click while it is open."""
     here = site.of(request)
     try:
-        ticket = _ticket(request, links.CHECKOUT)
+        ticket = await _ticket(request, links.CHECKOUT)
     except errors.RefusedError as error:
         return site.message(request, "This link does not work", str(error), status=403)
     facts = await _facts(here, ticket)
@@ -47,9 +48,12 @@ async def start_checkout(request: web.Request) -> web.Response:
     return _onward(request, here.provider, url)
 
 
-def _ticket(request: web.Request, purpose: str) -> links.Ticket:
+async def _ticket(request: web.Request, purpose: str) -> links.Ticket:
+    """What the link says, for the member that its owner is now; raises RefusedError."""
     here = site.of(request)
-    return links.read(here.stack.settings, purpose, request.match_info["token"], now=here.now)
+    ticket = links.read(here.stack.settings, purpose, request.match_info["token"], now=here.now)
+    async with here.stack.db.reading() as session:
+        return replace(ticket, member_id=await members.current(session, ticket.member_id))
 
 
 async def _facts(here: site.Site, ticket: links.Ticket) -> dict[str, Any]:
@@ -135,7 +139,7 @@ async def bot_name(session: AsyncSession) -> str:
 async def show_portal(request: web.Request) -> web.Response:
     """A page with one button: a link preview must not open the portal."""
     try:
-        _ticket(request, links.PORTAL)
+        await _ticket(request, links.PORTAL)
     except errors.RefusedError as error:
         return site.message(request, "This link does not work", str(error), status=403)
     return site.page(request, "portal")
@@ -145,7 +149,7 @@ async def open_portal(request: web.Request) -> web.Response:
     """The member is on the provider's page for card, invoices and cancellation."""
     here = site.of(request)
     try:
-        ticket = _ticket(request, links.PORTAL)
+        ticket = await _ticket(request, links.PORTAL)
     except errors.RefusedError as error:
         return site.message(request, "This link does not work", str(error), status=403)
     async with here.stack.db.reading() as session:

@@ -87,8 +87,7 @@ async def read(here: site.Site, provider: payments.Provider, subject: payments.S
 
 def ring(here: site.Site) -> None:
     """Delivery workers look for the notices and signals that a reading brought."""
-    here.stack.bell.ring("outbox:telegram")
-    here.stack.bell.ring("outbox:discord")
+    here.stack.deliver()
 
 
 async def take(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool = False) -> None:

@@ -26,13 +26,14 @@ _said: dict[tuple[str, bool, bool, catalogue.Service, signals.Facts], Message] =
 _MOST_SAID = 64
 
 
-def render(parcel: claims.Parcel, signal: models.Signal | None, book: catalogue.Catalogue) -> Message:
+def render(
+    parcel: claims.Parcel, signal: models.Signal | None, book: catalogue.Catalogue, *, repeat: bool = False
+) -> Message:
     """What a claimed delivery says; openings and updates need their signal, notices and replies their payload.
 
-    What may already lie in the chat, because an earlier attempt had no clear end, says "(repeat)" in its first line.
+    What may already lie in the chat, because an earlier attempt had no clear end, is a `repeat` and says so.
     """
     payload = parcel.payload or {}
-    repeat = parcel.ambiguities > 0
     if parcel.kind == "reply":
         return Message.from_dict(payload["message"])
     if parcel.kind in {"notice", "summary"}:

@@ -48,12 +48,15 @@ Line = tuple[Span, ...]
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button with one of: `data` (a command line), `url`, or `start` (opens the private chat with this payload)."""
+    """A button with one of: `data` (a command line), `url`, `start` (opens the private chat with this payload), or
+    `place` (leads into this gated place, by a way that the platform finds for whoever gets the message).
+    """
 
     text: str
     data: str = ""
     url: str = ""
     start: str = ""
+    place: str = ""
 
 
 Rows = tuple[tuple[Button, ...], ...]
@@ -76,7 +79,7 @@ class Message:
         """The message as JSON values; `from_dict` reads them."""
         return {
             "lines": [[[span.text, span.style, span.url, span.live] for span in line] for line in self.lines],
-            "buttons": [[[b.text, b.data, b.url, b.start] for b in row] for row in self.buttons],
+            "buttons": [[[b.text, b.data, b.url, b.start, b.place] for b in row] for row in self.buttons],
             "picture": self.picture,
         }
 

@@ -6,12 +6,14 @@ imports its vendor's library inside `build` only, so that a process carries no l
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bot import messages
-from core import inbox, settings, stack
-from core.delivery import outcomes
+from core import inbox, models, rounds, settings, stack
+from core.delivery import outcomes, pacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Parcel:
     """One message for one chat. `picture` is PNG bytes; with a `file_id` the platform already has it.
 
     `reply_to` is the platform's id of the message that this one answers, `protect` forbids forwarding, `plain` sends
-    the bare words because the formatted message was refused.
+    the bare words because the formatted message was refused. `nonce` is the same at every attempt and at most 25
+    characters long; `since` is when the first attempt began that had no clear end.
     """
 
     address: str
@@ -29,6 +32,24 @@ class Parcel:
     picture: bytes | None = None
     file_id: str | None = None
     plain: bool = False
+    place: str = ""
+    nonce: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is to be done at a place's door about one person (`user`, the platform's number of their account).
+
+    `act` is "admit" or "decline" (a request to join), "remove", or "give" and "take" (a role); `space` is the chat or
+    server, `place` the place's key.
+    """
+
+    act: str
+    place: str
+    space: str
+    role: str
+    user: str
 
 
 class Platform(Protocol):
@@ -51,6 +72,18 @@ class Platform(Protocol):
 
     async def send(self, parcel: Parcel) -> outcomes.Outcome:
         """What became of one attempt to send; never raises for anything that the platform or the network did."""
+
+    async def attempt(self, act: Act) -> outcomes.Outcome:
+        """What became of one attempt at a door; doing what is done already is Sent. Never raises, as `send`."""
+
+    async def inspect(self, place: models.Place) -> Sequence[str]:
+        """What hinders us in this place, a sentence each that says what its owner must do; raises UnreachableError."""
+
+    async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:
+        """Who is inside now: everybody, or where they cannot be listed, who of the `known`; raises UnreachableError."""
+
+    def limits(self, conf: settings.Settings) -> pacing.Limits:
+        """How fast the platform takes our messages."""
 
     def group(self, address: str) -> bool:
         """Whether the address is a group, which takes fewer messages than a person."""

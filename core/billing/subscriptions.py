@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, db, errors, health, models
+from core import catalogue, db, errors, health, members, models
 
 LIVE = ("active", "trialing", "past_due")
 _UNSAID = timedelta(days=1)
@@ -116,7 +116,7 @@ async def apply(
     row.cancels_at = cancels_at(snapshot)
     row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy) if row.plan else None
     await session.flush()
-    await _second(session, row, now)
+    await check_second(session, row, now=now)
     log.info("subscription_applied", subscription=row.external_id, status=row.status, member=row.member_id)
     return row
 
@@ -165,11 +165,9 @@ async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:
         checkout = select(models.Checkout.member_id).where(models.Checkout.session_id == snapshot.session_id)
         if (found := await session.scalar(checkout)) is not None:
             return found
-    if snapshot.member_id is not None:
-        # What metadata says was written by us, but perhaps by an installation whose members are others.
-        member = select(models.Member.id).where(models.Member.id == snapshot.member_id)
-        if (found := await session.scalar(member)) is not None:
-            return found
+    # What metadata says was written by us, but perhaps by an installation whose members are others.
+    if snapshot.member_id is not None and await session.get(models.Member, snapshot.member_id) is not None:
+        return await members.current(session, snapshot.member_id)
     known = await session.get(models.Customer, (snapshot.provider, snapshot.customer_id))
     return known.member_id if known else None
 
@@ -217,18 +215,19 @@ async def running(session: AsyncSession, member_id: int, plan: str) -> Sequence[
     return rows.all()
 
 
-async def _second(session: AsyncSession, row: models.Subscription, now: datetime) -> None:
-    """Two running subscriptions of one member to one plan stand as an alarm until one of them has ended."""
+async def check_second(session: AsyncSession, row: models.Subscription, *, now: datetime) -> bool:
+    """Two running subscriptions of one member to one plan stand as an alarm until one has ended; says whether so."""
     if row.member_id is None or not row.plan:
-        return
+        return False
     key = f"second_subscription:{row.member_id}:{row.plan}"
     rows = await running(session, row.member_id, row.plan)
     if len(rows) < 2:
         await health.clear(session, key, now=now)
-        return
+        return False
     names = ", ".join(each.external_id for each in rows)
     text = f"Member {row.member_id} pays twice for the plan {row.plan} ({names}): cancel one and refund it."
     await health.alarm(session, key, text, now=now)
+    return True
 
 
 async def unlinked(session: AsyncSession, *, before: datetime, now: datetime) -> Sequence[models.Subscription]:

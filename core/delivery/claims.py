@@ -54,7 +54,10 @@ ARRIVED = (State.SENT, State.AMBIGUOUS)
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A claimed delivery; `epoch` proves the claim, `reply_to` is the platform's id of the message it answers."""
+    """A claimed delivery; `epoch` proves the claim, `reply_to` is the platform's id of the message it answers.
+
+    `tried_at` is when the first attempt began that had no clear end, None when there was none.
+    """
 
     id: int
     epoch: int
@@ -67,6 +70,9 @@ class Parcel:
     ambiguities: int
     plain: bool
     after_id: int | None
+    place: str | None
+    created_at: datetime
+    tried_at: datetime | None
     reply_to: str | None = None
 
 
@@ -94,9 +100,9 @@ async def claim(
     `urgent` asks for answers to people only, or for everything but them.
 
     A row that must not be sent any more is ended in the same statement: too old, its opening never arrived, its chat
-    is blocked, or (openings only) `entitled`, a condition over the delivery's columns, no longer holds. An empty answer
-    means that nothing is due. A condition that says NOW for the moment of the claim can be given again and again; the
-    statement is then built once.
+    is blocked, or (openings and doors) `entitled`, a condition over the delivery's columns, no longer holds. An empty
+    answer means that nothing is due. A condition that says NOW for the moment of the claim can be given again and
+    again; the statement is then built once.
     """
     taking = _taking(platform, entitled, urgent)
     given = {NOW.key: now, _LIMIT.key: limit, _UNTIL.key: now + timedelta(seconds=lease)}
@@ -166,7 +172,7 @@ def _due(
         Delivery.expires_at <= now,
         and_(Delivery.after_id.is_not(None), arrived.not_in(ARRIVED), doubts == 0),
         exists().where(models.Identity.id == Delivery.identity_id, models.Identity.blocked_at.is_not(None)),
-        and_(Delivery.kind == "opening", ~entitled),
+        and_(Delivery.kind.in_(("opening", outcomes.DOOR)), ~entitled),
     )
     # Each step is worked out once: PostgreSQL may repeat a sub-select that locks, which then takes more than its
     # limit, and would ask every question about every waiting row if it were asked before the limit.
@@ -205,7 +211,11 @@ async def begin(session: AsyncSession, parcels: Sequence[Parcel], *, now: dateti
     rows = await session.execute(
         update(_TABLE)
         .where(_TABLE.c.id == given.c.id, _TABLE.c.epoch == given.c.epoch, _TABLE.c.state == State.CLAIMED.value)
-        .values(state=State.SENDING.value, lease_until=now + timedelta(seconds=lease))
+        .values(
+            state=State.SENDING.value,
+            lease_until=now + timedelta(seconds=lease),
+            tried_at=func.coalesce(_TABLE.c.tried_at, literal(now, Utc())),
+        )
         .returning(_TABLE.c.id)
     )
     return set(rows.scalars())
@@ -246,6 +256,8 @@ def _settled(step: outcomes.Step, now: datetime) -> dict[str, Any]:
         "ambiguities": step.ambiguities,
         "plain": step.plain,
         "settled_at": None if pending else now,
+        # The first attempt without a clear end is remembered for as long as the message may be sent again.
+        **({} if pending and step.ambiguities else {"tried_at": None}),
     }
 
 
@@ -271,7 +283,11 @@ async def recover(session: AsyncSession, *, now: datetime) -> tuple[int, int]:
         session,
         update(Delivery).where(late, Delivery.state == State.CLAIMED).values(state=State.PENDING, lease_until=None),
     )
-    again = and_(Delivery.kind.in_(outcomes.RESENT_KINDS), Delivery.ambiguities == 0)
+    again = or_(
+        and_(Delivery.kind.in_(outcomes.RESENT_KINDS), Delivery.ambiguities == 0),
+        Delivery.kind == outcomes.DOOR,
+        Delivery.platform.in_(outcomes.RECOGNISED),
+    )
     unsure = await db.execute(
         session,
         update(Delivery)

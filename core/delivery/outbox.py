@@ -4,50 +4,67 @@ States: pending → claimed (lease, epoch) → sending → sent | ambiguous | bl
 Here rows come into being and are counted; `core.delivery.claims` is the worker's side.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Select,
-    String,
-    cast,
     func,
-    literal,
-    or_,
     select,
-    update,
+    true,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from core import db, models
-from core.columns import Utc
-from core.delivery import claims
+from core.delivery import outcomes
 from core.models import Delivery, State
 
-# Priorities: an answer to a person goes before everything else, what can grow stale before what cannot.
-REPLY, NOTICE, OPENING, UPDATE = 0, 1, 2, 3
-_LIFE = {"reply": timedelta(hours=1), "notice": timedelta(days=7), "update": timedelta(days=7)}
+# Priorities: an answer to a person goes before everything else, what can grow stale before what cannot, and a post that
+# everybody in a place reads before what one person reads.
+REPLY, NOTICE, DOOR, POST, OPENING, UPDATE = 0, 1, 1, 1, 2, 3
+LIFE = {
+    "reply": timedelta(hours=1),
+    "notice": timedelta(days=7),
+    "update": timedelta(days=7),
+    outcomes.DOOR: timedelta(days=1),
+}
 
 
 async def reply(
-    session: AsyncSession, platform: str, address: str, message: dict[str, Any], *, key: str, now: datetime
+    session: AsyncSession,
+    platform: str,
+    address: str,
+    message: dict[str, Any],
+    *,
+    key: str,
+    now: datetime,
+    life: timedelta = LIFE["reply"],
 ) -> bool:
     """The answer will be sent to this chat before everything else; says whether it is new under its key."""
     row = _row("reply", REPLY, (platform, address), {"message": message}, key=key, now=now)
-    return await _add(session, row)
+    return await _add(session, {**row, "expires_at": now + life})
 
 
 async def tell(
-    session: AsyncSession, member_id: int, name: str, facts: dict[str, Any], *, key: str, now: datetime
+    session: AsyncSession,
+    member_id: int,
+    name: str,
+    facts: dict[str, Any],
+    *,
+    key: str,
+    now: datetime,
+    only: int | None = None,
 ) -> int:
-    """The notice `name` will reach the member on every chat that takes our messages; says how many are new."""
+    """The notice `name` will reach the member on every chat that takes our messages; says how many are new.
+
+    With `only`, on that one account of theirs.
+    """
     identity = models.Identity
     chats = await session.execute(
         select(identity.id, identity.platform, identity.address).where(
-            identity.member_id == member_id, identity.blocked_at.is_(None)
+            identity.member_id == member_id,
+            identity.blocked_at.is_(None),
+            true() if only is None else identity.id == only,
         )
     )
     added = 0
@@ -67,140 +84,45 @@ async def warn(
     return await _add(session, _row("notice", NOTICE, (platform, address), payload, key=key, now=now))
 
 
-async def open_up(
+async def post_notice(
     session: AsyncSession,
-    signal_id: int,
-    recipients: Select[str, str, int, int],
-    *,
-    now: datetime,
-    expires_at: datetime,
-    payload: dict[str, Any] | None = None,
-) -> int:
-    """Every recipient (platform, address, identity id, member id) has one delivery; says how many are new.
-
-    The order of the queue is turned by the signal's number, so that no member is always last.
-    """
-    who = recipients.subquery()
-    turn = (who.c.identity_id * 7919 + signal_id * 104729) % 1009
-    chosen = select(
-        *_constants("opening", signal_id, "opened", now),
-        who.c.platform,
-        who.c.address,
-        who.c.identity_id,
-        who.c.member_id,
-        literal(None, Integer).label("after_id"),
-        literal(expires_at, Utc).label("expires_at"),
-        literal(payload, Delivery.payload.type).label("payload"),
-    )
-    return await _plan(session, chosen.where(literal(1) == 1).order_by(turn, who.c.identity_id))
-
-
-async def reopen(
-    session: AsyncSession,
-    signal_id: int,
-    recipients: Select[str, str, int, int],
-    *,
-    now: datetime,
-    expires_at: datetime,
-    payload: dict[str, Any],
-) -> int:
-    """Openings of this signal that were refused for want of a plan wait again for these recipients; says how many."""
-    who = recipients.subquery()
-    refused = update(Delivery).where(
-        Delivery.signal_id == signal_id,
-        Delivery.event == "opened",
-        Delivery.state == State.EXPIRED,
-        Delivery.reason == claims.NOT_ENTITLED,
-        Delivery.identity_id.in_(select(who.c.identity_id)),
-    )
-    values = {"state": State.PENDING, "settled_at": None, "not_before": now, "expires_at": expires_at}
-    return await db.execute(session, refused.values(**values, payload=payload, reason=""))
-
-
-async def follow_up(session: AsyncSession, signal_id: int, event: str, *, now: datetime) -> int:
-    """Everyone who got the opening, or still may, has one delivery of this event, which waits for the opening."""
-    opening = aliased(Delivery)
-    chosen = select(
-        *_constants("update", signal_id, event, now),
-        opening.platform,
-        opening.address,
-        opening.identity_id,
-        opening.member_id,
-        opening.id.label("after_id"),
-        literal(now + _LIFE["update"], Utc).label("expires_at"),
-        literal(None, Delivery.payload.type).label("payload"),
-    ).where(
-        opening.signal_id == signal_id,
-        opening.event == "opened",
-        or_(opening.state.in_([*claims.UNSETTLED, *claims.ARRIVED]), opening.ambiguities > 0),
-    )
-    return await _plan(session, chosen.order_by(opening.id))
-
-
-async def announce(
-    session: AsyncSession,
-    recipients: Select[str, str, int, int],
+    place: tuple[str, str, str],
     name: str,
     facts: dict[str, Any],
     *,
     key: str,
     now: datetime,
-) -> int:
-    """Every recipient has the notice `name` once under this key; says how many are new."""
-    who = recipients.subquery()
-    chosen = select(
-        literal("notice", String),
-        literal(NOTICE, Integer),
-        literal(State.PENDING.value, String),
-        literal(now, Utc),
-        literal(now, Utc),
-        literal(now + _LIFE["notice"], Utc),
-        literal({"name": name, **facts}, Delivery.payload.type),
-        literal(f"{key}:", String) + cast(who.c.identity_id, String),
-        who.c.platform,
-        who.c.address,
-        who.c.identity_id,
-        who.c.member_id,
-    ).where(literal(1) == 1)
-    columns = ("kind", "priority", "state", "not_before", "created_at", "expires_at", "payload", "key")
-    chats = ("platform", "address", "identity_id", "member_id")
-    statement = db.insert(session, Delivery).from_select((*columns, *chats), chosen, include_defaults=False)
-    return await db.execute(session, statement.on_conflict_do_nothing(index_elements=["key"]))
+) -> bool:
+    """The notice `name` will be posted in this place (platform, address, place); says whether it is new."""
+    platform, address, where = place
+    row = _row("notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key}:{where}", now=now)
+    return await _add(session, {**row, "place": where})
 
 
-_PLANNED = [
-    "kind",
-    "priority",
-    "signal_id",
-    "event",
-    "state",
-    "not_before",
-    "created_at",
-    "platform",
-    "address",
-    "identity_id",
-    "member_id",
-    "after_id",
-    "expires_at",
-    "payload",
-]
+async def at_doors(
+    session: AsyncSession,
+    place: models.Place,
+    event: str,
+    acts: Sequence[tuple[str, dict[str, Any], int | None]],
+    *,
+    now: datetime,
+) -> dict[str, int]:
+    """Each act (key, payload, member) will be done at the door of the place; the ids of the deliveries by their keys.
 
-
-def _constants(kind: str, signal_id: int, event: str, now: datetime) -> list[ColumnElement[Any]]:
-    return [
-        literal(kind, String).label("kind"),
-        literal(OPENING if kind == "opening" else UPDATE, Integer).label("priority"),
-        literal(signal_id, Integer).label("signal_id"),
-        literal(event, String).label("event"),
-        literal(State.PENDING.value, String).label("state"),
-        literal(now, Utc).label("not_before"),
-        literal(now, Utc).label("created_at"),
+    `event` is "in" or "out". Each person has a lane of their own, so that doors are not paced like one chat.
+    """
+    rows = [
+        {
+            **_row(outcomes.DOOR, DOOR, (place.platform, f"door:{payload['user']}"), payload, key=key, now=now),
+            "event": event,
+            "place": place.key,
+            "member_id": member_id,
+        }
+        for key, payload, member_id in acts
     ]
-
-
-async def _plan(session: AsyncSession, chosen: Select[Any]) -> int:
-    statement = db.insert(session, Delivery).from_select(_PLANNED, chosen, include_defaults=False)
-    return await db.execute(session, statement.on_conflict_do_nothing())
+    statement = db.insert(session, Delivery).values(rows).returning(Delivery.key, Delivery.id)
+    made = await session.execute(statement)
+    return {str(key): number for key, number in made.tuples()}
 
 
 def _row(
@@ -215,7 +137,7 @@ def _row(
         "payload": payload,
         "not_before": now,
         "created_at": now,
-        "expires_at": now + _LIFE[kind],
+        "expires_at": now + LIFE[kind],
     }
 
 

@@ -1,15 +1,21 @@
 """What became of one attempt to send, and the one table that decides what happens next.
 
-| outcome | opening, notice | update, reply, summary |
-|---|---|---|
-| Sent | sent | sent |
-| NotSent | again after a pause, at most MAX_ATTEMPTS times, then dead | the same |
-| Ambiguous, first time | sent again once, marked "(repeat)" | ambiguous for good |
-| Ambiguous, second time | ambiguous for good | ambiguous for good |
-| Refused | once more without formatting, then dead | the same |
-| Blocked | blocked; the chat is marked | the same |
-| Moved | again at once at the new address | the same |
-| Fatal | waits a minute; the operator is alarmed; no attempt is counted | the same |
+| outcome | opening, notice | update, reply, summary | door |
+|---|---|---|---|
+| Sent | sent | sent | sent |
+| NotSent | again after a pause, at most MAX_ATTEMPTS times, then dead | the same | the same |
+| Ambiguous, first time | sent again once, marked "(repeat)" | ambiguous for good | again |
+| Ambiguous, second time | ambiguous for good | ambiguous for good | again |
+| Ambiguous where a repeat is harmless | again; nothing can arrive twice | the same | again |
+| Refused | once more without formatting, then dead | the same | dead |
+| Blocked | blocked; the chat is marked | the same | blocked: nobody is there |
+| Barred | waits a minute; the operator is alarmed; no attempt is counted | the same | dead; the place is marked |
+| Kept | – | – | expired: an owner, administrator or bot |
+| Moved | again at once at the new address | the same | the same |
+| Fatal | waits a minute; the operator is alarmed; no attempt is counted | the same | the same |
+
+A repeat is harmless on a platform that recognises it (`RECOGNISED`), and at doors: there nothing is said, and doing the
+same again changes nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +25,9 @@ from core.models import State
 
 MAX_ATTEMPTS = 60  # with pauses that grow to two minutes this outlasts an outage of an hour and a half
 RESENT_KINDS = frozenset({"opening", "notice"})
+RECOGNISED = frozenset({"discord"})
+"""Platforms on which a message that is sent again under its nonce, or that is found in its channel, is one message."""
+DOOR = "door"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,10 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Nobody can know whether it lies in the chat."""
+    """Nobody can know whether it lies in the chat; `harmless`: and sending it again cannot double it."""
 
     reason: str
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,20 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """This chat takes nothing from us until its owner does something."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """We may not do that in this place until its owner does something, which `reason` says in words for them."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The person is an owner, an administrator or a bot, who are never put out of a place."""
 
     reason: str
 
@@ -76,7 +100,7 @@ class Fatal:
     reason: str
 
 
-Outcome = Sent | NotSent | Ambiguous | Refused | Blocked | Moved | Fatal
+Outcome = Sent | NotSent | Ambiguous | Refused | Blocked | Barred | Kept | Moved | Fatal
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +136,7 @@ def next_step(outcome: Outcome, attempt: Attempt, *, now: datetime) -> Step:
     return step
 
 
-def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noqa: PLR0911 - one table
+def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noqa: C901, PLR0911 - one table
     tried = attempt.attempts + 1
     step = Step(State.PENDING, "", now, tried, attempt.ambiguities, attempt.plain)
     match outcome:
@@ -123,15 +147,23 @@ def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noq
             # A flood pause is no failure of this message, so it costs no attempt; but each step must cost something.
             free = after is not None and after >= 1
             return replace(step, reason=reason, not_before=now + wait, attempts=attempt.attempts if free else tried)
+        case Ambiguous(reason, harmless) if harmless or attempt.kind == DOOR:
+            wait = timedelta(seconds=min(20.0, 0.5 * 2**attempt.attempts))
+            return replace(step, reason=reason, not_before=now + wait, ambiguities=attempt.ambiguities + 1)
         case Ambiguous(reason):
             again = attempt.kind in RESENT_KINDS and attempt.ambiguities == 0
             state = State.PENDING if again else State.AMBIGUOUS
             return replace(step, state=state, reason=reason, ambiguities=attempt.ambiguities + 1)
         case Refused(reason):
-            return replace(step, state=State.DEAD if attempt.plain else State.PENDING, reason=reason, plain=True)
+            final = attempt.plain or attempt.kind == DOOR
+            return replace(step, state=State.DEAD if final else State.PENDING, reason=reason, plain=True)
         case Blocked(reason):
             return replace(step, state=State.BLOCKED, reason=reason)
+        case Barred(reason) if attempt.kind == DOOR:
+            return replace(step, state=State.DEAD, reason=reason)
+        case Kept(reason):
+            return replace(step, state=State.EXPIRED, reason=reason)
         case Moved():
             return replace(step, reason="the chat moved")
-        case Fatal(reason):
+        case Fatal(reason) | Barred(reason):
             return replace(step, reason=reason, not_before=now + timedelta(seconds=60), attempts=attempt.attempts)

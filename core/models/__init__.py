@@ -7,8 +7,9 @@ from core.models.base import Base
 from core.models.billing import Checkout, Customer, PlanPrice, Subscription
 from core.models.ledgers import Delivery, Inbox, State, Upload
 from core.models.market import Candle, Market
-from core.models.members import Audit, Grant, Identity, Member
-from core.models.running import Alarm, Heartbeat, Lease
+from core.models.members import Audit, Grant, Identity, LinkRequest, Member
+from core.models.places import Place, PlacePlan, Presence, Round
+from core.models.running import Alarm, Heartbeat, Identify, Lease, Switch
 from core.models.signals import ScanMark, Signal, SignalEvent, SignalStatus
 
 __all__ = [
@@ -21,17 +22,24 @@ __all__ = [
     "Delivery",
     "Grant",
     "Heartbeat",
+    "Identify",
     "Identity",
     "Inbox",
     "Lease",
+    "LinkRequest",
     "Market",
     "Member",
+    "Place",
+    "PlacePlan",
     "PlanPrice",
+    "Presence",
+    "Round",
     "ScanMark",
     "Signal",
     "SignalEvent",
     "SignalStatus",
     "State",
     "Subscription",
+    "Switch",
     "Upload",
 ]

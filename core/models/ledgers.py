@@ -47,7 +47,11 @@ class State(StrEnum):
 
 
 class Delivery(Base):
-    """One message for one chat; the outbox. What it says follows from `kind`, `event` and the signal or `payload`."""
+    """One message for one chat; the outbox. What it says follows from `kind`, `event` and the signal or `payload`.
+
+    A row with a `place` is a post in that gated place; one of kind "door" is no message but an act at its door, its
+    event being "in" or "out". `tried_at` is when the first attempt began that has no clear end.
+    """
 
     __tablename__ = "deliveries"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -55,7 +59,7 @@ class Delivery(Base):
     kind: Mapped[str] = mapped_column(String(10))
     priority: Mapped[int]
     platform: Mapped[str] = mapped_column(String(16))
-    address: Mapped[str] = mapped_column(String(32))
+    address: Mapped[str] = mapped_column(String(400))
     identity_id: Mapped[int | None] = mapped_column(ForeignKey("identities.id"))
     member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     signal_id: Mapped[int | None] = mapped_column(ForeignKey("signals.id"))
@@ -74,6 +78,8 @@ class Delivery(Base):
     message_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+    place: Mapped[str | None] = mapped_column(String(24))
+    tried_at: Mapped[datetime | None]
     __table_args__ = (
         UniqueConstraint("signal_id", "event", "platform", "address"),
         Index("ix_deliveries_member", "member_id"),

@@ -11,17 +11,26 @@ from core.models.base import Base
 
 
 class Member(Base):
-    """A person; what they are called on each chat is an Identity."""
+    """A person; what they are called on each chat is an Identity.
+
+    `merged_into` is who they became when two accounts turned out to be one person's, `moved_at` when an account of
+    theirs was last exchanged for another.
+    """
 
     __tablename__ = "members"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     created_at: Mapped[datetime]
     muted: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     deleted_at: Mapped[datetime | None]
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    moved_at: Mapped[datetime | None]
 
 
 class Identity(Base):
-    """A member's account on one platform; `address` is the private chat, `blocked_at` is set when it refuses us."""
+    """A member's account on one platform; `address` is the private chat, `blocked_at` is set when it refuses us.
+
+    `route` is how signals are to arrive here: "private", "place", "both", or "" for what is usual on the platform.
+    """
 
     __tablename__ = "identities"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -33,6 +42,7 @@ class Identity(Base):
     username: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]
     blocked_at: Mapped[datetime | None]
+    route: Mapped[str] = mapped_column(String(8), default="", server_default="")
     __table_args__ = (
         UniqueConstraint("platform", "external_id"),
         Index("ix_identities_platform_address", "platform", "address"),
@@ -62,3 +72,23 @@ class Audit(Base):
     actor: Mapped[str] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(64))
     details: Mapped[dict[str, Any]]
+    __table_args__ = (Index("ix_audit_actor", "actor", "action", "at"),)
+
+
+class LinkRequest(Base):
+    """One account's wish to belong to the same member as another; `code_hash` is all that is kept of its code.
+
+    `identity_id` made the code, `other_id` used it; each side says yes for itself. `outcome` ends it: "linked",
+    "refused", "replaced" by a newer one.
+    """
+
+    __tablename__ = "link_requests"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    identity_id: Mapped[int] = mapped_column(ForeignKey("identities.id"), index=True)
+    other_id: Mapped[int | None] = mapped_column(ForeignKey("identities.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    confirmed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    other_confirmed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    outcome: Mapped[str] = mapped_column(String(12), default="", server_default="")

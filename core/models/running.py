@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.columns import BigId
 from core.models.base import Base
 
 
@@ -38,3 +39,21 @@ class Alarm(Base):
     last_at: Mapped[datetime]
     count: Mapped[int] = mapped_column(default=1)
     cleared_at: Mapped[datetime | None]
+
+
+class Identify(Base):
+    """One sign-in at a gateway that allows only so many a day."""
+
+    __tablename__ = "identifies"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    platform: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Switch(Base):
+    """Something an operator has switched on by hand, such as a pause of all new signals; no row means off."""
+
+    __tablename__ = "switches"
+    name: Mapped[str] = mapped_column(String(24), primary_key=True)
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]

@@ -11,8 +11,8 @@ from decimal import Decimal
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, db, models
-from core.delivery import outbox
+from core import access, catalogue, db, models, places
+from core.delivery import fanout, outbox
 from core.market import candles, timeframes
 from core.models import Signal, SignalStatus
 from core.signals import lifecycle, publish
@@ -142,8 +142,18 @@ async def sum_up(session: AsyncSession, book: catalogue.Catalogue, *, now: datet
         mine = [signal for signal in late if not plan.symbols or signal.symbol in plan.symbols]
         if mine:
             facts = {"signals": [_summary(signal) for signal in mine[-20:]]}
-            who = access.holders(plan, now=now)
-            told += await outbox.announce(session, who, "late_summary", facts, key=f"late:{late[-1].id}", now=now)
+            who = await access.holders(session, plan, now=now)
+            told += await fanout.announce(session, who, "late_summary", facts, key=f"late:{late[-1].id}", now=now)
+    return told + await _sum_up_in_places(session, late, now)
+
+
+async def _sum_up_in_places(session: AsyncSession, late: Sequence[Signal], now: datetime) -> int:
+    told = 0
+    for place in await places.active(session):
+        here = [_summary(signal) for signal in late if place.carries(signal.symbol)][-20:]
+        if here and place.channel:
+            where, key = (place.platform, place.channel, place.key), f"late:{late[-1].id}"
+            told += await outbox.post_notice(session, where, "late_summary", {"signals": here}, key=key, now=now)
     return told
 
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, db, models
-from core.delivery import outbox
+from core import access, catalogue, db, models, places
+from core.delivery import fanout
 from core.market import ticks, timeframes
 from core.models import Signal, SignalStatus
 from core.signals import lifecycle
@@ -48,8 +48,10 @@ async def opened(
     signal = await session.get_one(Signal, signal_id)
     _record(session, signal, "opened", signal.entry, signal.candle, now)
     if send_until is not None:
-        who = access.recipients(book, plan.watch.symbol, now=now)
-        await outbox.open_up(session, signal.id, who, now=now, expires_at=send_until)
+        symbol = plan.watch.symbol
+        await fanout.post(session, signal.id, await places.carrying(session, symbol), now=now, expires_at=send_until)
+        who = await access.recipients(session, book, symbol, now=now)
+        await fanout.open_up(session, signal.id, who, now=now, expires_at=send_until)
     return signal
 
 
@@ -83,7 +85,7 @@ async def closed(session: AsyncSession, signal: Signal, close: lifecycle.Close, 
     signal.close_price, signal.close_candle, signal.closed_at = close.price, close.candle, now
     await session.flush()
     _record(session, signal, close.status.value, close.price, close.candle, now)
-    await outbox.follow_up(session, signal.id, close.status.value, now=now)
+    await fanout.follow_up(session, signal.id, close.status.value, now=now)
 
 
 def _record(session: AsyncSession, signal: Signal, event: str, price: Decimal, candle: int, now: datetime) -> None:

@@ -100,7 +100,7 @@ class Scan:
                 told = await judge.sum_up(session, self._stack.catalogue, now=self._stack.clock())
             self._late = False
             if told:
-                self._stack.bell.ring("outbox:telegram")
+                self._stack.deliver()
         return [verdict for part in parts if isinstance(part, list) for verdict in part]
 
     async def _exchange(self, name: str, epoch: int | None) -> list[judge.Verdict]:
@@ -203,7 +203,7 @@ class Scan:
             self._late = self._late or verdict.late
             if verdict.signal or verdict.ended:
                 log.info("scan_decided", watch=verdict.watch, signal=verdict.signal, ended=verdict.ended)
-                self._stack.bell.ring("outbox:telegram")
+                self._stack.deliver()
         return verdicts
 
 

@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy import make_url, text
 
 from core import access, catalogue, db
-from core.delivery import claims, outbox, outcomes
+from core.delivery import claims, fanout, outcomes
 from core.models import State
 from tests import databases
 from tests.bench import stage, table
@@ -97,8 +97,8 @@ async def _plan(database: db.Database, expected: int) -> float:
     number, now = await _signal(database), datetime.now(UTC)
     began = time.perf_counter()
     async with database.transaction() as session:
-        who = access.recipients(BOOK, people.BTC, now=now)
-        planned = await outbox.open_up(session, number, who, now=now, expires_at=now + timedelta(minutes=15))
+        who = await access.recipients(session, BOOK, people.BTC, now=now)
+        planned = await fanout.open_up(session, number, who, now=now, expires_at=now + timedelta(minutes=15))
     spent = time.perf_counter() - began
     if planned != expected:
         raise RuntimeError(f"{planned} deliveries were planned, not {expected}")

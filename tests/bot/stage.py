@@ -14,7 +14,7 @@ from sqlalchemy import select
 from bot import courier, pictures, platforms
 from bot.messages import text
 from core import access, clock, db, health, members, models, stack
-from core.delivery import outbox, pacing
+from core.delivery import fanout, outbox, pacing
 from core.market import candles
 from core.models import Delivery, State
 from tests.core import people
@@ -82,8 +82,8 @@ class Stage:
     async def hand_over(self, signal: models.Signal) -> None:
         """The signal is on its way to those who joined since it was published."""
         async with self.held.db.transaction() as session:
-            who = access.recipients(people.BOOK, signal.symbol, now=self.now())
-            await outbox.open_up(session, signal.id, who, now=self.now(), expires_at=self.now() + people.HOUR)
+            who = await access.recipients(session, people.BOOK, signal.symbol, now=self.now())
+            await fanout.open_up(session, signal.id, who, now=self.now(), expires_at=self.now() + people.HOUR)
         self.ring()
 
     async def end(self, signal: models.Signal) -> None:
@@ -93,7 +93,7 @@ class Stage:
             row.status, row.close_price = models.SignalStatus.TARGET, row.target
             row.close_candle, row.closed_at = row.candle + 3 * HOUR_MS, self.now()
             await session.flush()
-            await outbox.follow_up(session, signal.id, "target", now=self.now())
+            await fanout.follow_up(session, signal.id, "target", now=self.now())
         self.ring()
 
     async def reply(self, chat: int, payload: dict[str, Any] | None = None) -> None:

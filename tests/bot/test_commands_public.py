@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from bot import commands, messages
-from core import access, db, members
+from core import db, members, rights
 from core.delivery import outbox
 from tests.bot import signals
 from tests.bot.desk import Chat, a_book, labels
@@ -63,7 +63,7 @@ async def test_x05_operator_commands_do_nothing_in_chat(lite: Chat, command: str
     assert await lite.replies(command, chat="-5") == []
     member = await lite.member()
     async with lite.db.transaction() as session:
-        assert await access.plans_of(session, member, now=lite.now) == set()
+        assert await rights.plans_of(session, member, now=lite.now) == set()
 
 
 async def test_who_asks_too_much_waits_for_the_answers(lite: Chat) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, catalogue, db, members, models
-from core.delivery import claims, outbox, outcomes
+from core.delivery import claims, fanout, outcomes
 from core.models import Delivery, State
 
 HOUR = timedelta(hours=1)
@@ -91,8 +91,8 @@ async def signal(session: AsyncSession, now: datetime, *, symbol: str = BTC, **v
 async def publish(session: AsyncSession, now: datetime, *, symbol: str = BTC, life: timedelta = HOUR) -> models.Signal:
     """An open signal, planned for everybody who may have it."""
     row = await signal(session, now, symbol=symbol)
-    who = access.recipients(BOOK, symbol, now=now)
-    await outbox.open_up(session, row.id, who, now=now, expires_at=now + life)
+    who = await access.recipients(session, BOOK, symbol, now=now)
+    await fanout.open_up(session, row.id, who, now=now, expires_at=now + life)
     return row
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from core import access, catalogue, db, members, models
-from core.delivery import outbox
+from core import access, catalogue, db, members, models, rights
+from core.delivery import fanout, outbox
 from core.models import Delivery, State
 from tests.core import people
 
@@ -83,11 +83,11 @@ async def test_q08_entitlement_in_sql_is_entitlement_in_plain_words(
             member = await session.get_one(models.Member, who.member_id)
             member.muted, member.deleted_at = someone.muted, now if someone.deleted else None
             await session.flush()
-            assert await access.plans_of(session, who.member_id, now=at) == someone.holds(hour)
+            assert await rights.plans_of(session, who.member_id, now=at) == someone.holds(hour)
         for symbol in (people.BTC, people.ETH):
             signal = await people.signal(session, now, symbol=symbol)
             may = {number for number, someone in ids.items() if someone.may_have(symbol, hour)}
-            reached = access.recipients(people.BOOK, symbol, now=at).subquery()
+            reached = (await access.recipients(session, people.BOOK, symbol, now=at)).subquery()
             rows = set(await session.scalars(select(reached.c.member_id)))
             assert rows & set(ids) == {number for number in may if not ids[number].blocked}
             every = select(
@@ -96,7 +96,7 @@ async def test_q08_entitlement_in_sql_is_entitlement_in_plain_words(
                 models.Identity.id.label("identity_id"),
                 models.Identity.member_id,
             ).where(models.Identity.member_id.in_(ids))
-            await outbox.open_up(session, signal.id, every, now=now, expires_at=now + DAY)
+            await fanout.open_up(session, signal.id, every, now=now, expires_at=now + DAY)
             asked = select(Delivery.member_id).where(
                 Delivery.signal_id == signal.id, access.entitled(people.BOOK, now=at)
             )
@@ -115,7 +115,7 @@ async def test_a_catalogue_without_plans_opens_nothing(database: db.Database, no
     async with database.transaction() as session:
         await people.payer(session, now)
         await people.publish(session, now)
-        assert (await session.execute(access.recipients(empty, people.BTC, now=now))).all() == []
+        assert (await session.execute(await access.recipients(session, empty, people.BTC, now=now))).all() == []
     assert await people.claim(database, now, entitled=access.entitled(empty, now=now)) == []
 
 
@@ -168,8 +168,8 @@ async def test_a_grant_opens_tells_and_is_written_down(database: db.Database, no
         await people.publish(session, now)
         until = now + DAY
         await access.grant(session, who.member_id, people.ALL, people.BOOK, until=until, by="telegram:1", now=now)
-        assert await access.plans_of(session, who.member_id, now=now) == {"all"}
-        assert await access.plans_of(session, who.member_id, now=until) == set()
+        assert await rights.plans_of(session, who.member_id, now=now) == {"all"}
+        assert await rights.plans_of(session, who.member_id, now=until) == set()
         [audit] = await session.scalars(select(models.Audit))
         details = {"member": who.member_id, "plan": "all"}
         assert (audit.actor, audit.action, audit.details, audit.at) == ("telegram:1", "grant", details, now)
@@ -185,7 +185,7 @@ async def test_a_revoked_grant_closes_and_tells_once(database: db.Database, now:
             await access.grant(session, who.member_id, plan, people.BOOK, until=None, by="telegram:1", now=now)
         assert await access.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 2
         assert await access.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 0
-        assert await access.plans_of(session, who.member_id, now=now) == {"bitcoin"}
+        assert await rights.plans_of(session, who.member_id, now=now) == {"bitcoin"}
         actions = [row.action for row in await session.scalars(select(models.Audit).order_by(models.Audit.id))]
     assert actions == ["grant"] * 3 + ["revoke"] * 2
     assert await people.notices(database, who.member_id) == ["granted"] * 3 + ["revoked"] * 2
@@ -245,7 +245,7 @@ async def test_q05_a_signal_that_closes_during_a_catch_up_leaves_nobody_without_
         async with database.transaction() as session:
             closing = update(models.Signal).where(models.Signal.id == signal.id)
             await session.execute(closing.values(status=models.SignalStatus.TARGET))
-            await outbox.follow_up(session, signal.id, "target", now=now)
+            await fanout.follow_up(session, signal.id, "target", now=now)
             began.set()
             await people.blocked_on_a_lock(database, 1 if first == "close" else 0)
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from sqlalchemy import select
 
-from core import access, catalogue, db, members, models, stack
+from core import catalogue, db, members, models, rights, stack
 from core.billing import links, subscriptions
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
@@ -70,7 +70,7 @@ class World:
 
     async def plans_of(self, member_id: int) -> set[str]:
         async with self.stack.db.reading() as session:
-            return await access.plans_of(session, member_id, now=self.now)
+            return await rights.plans_of(session, member_id, now=self.now)
 
     async def row(self, member_id: int) -> models.Subscription:
         async with self.stack.db.reading() as session:

@@ -12,8 +12,8 @@ from telegram import error as failures
 from bot import commands, messages
 from bot.platforms import Parcel
 from bot.platforms.telegram import api, listening, rendering, sending, updates, webhook
-from core import errors, health, inbox, members, stack
-from core.delivery import outbox, outcomes
+from core import errors, health, inbox, members, settings, stack
+from core.delivery import outbox, outcomes, pacing
 
 log = structlog.get_logger()
 
@@ -110,6 +110,10 @@ class Telegram:
     async def send(self, parcel: Parcel) -> outcomes.Outcome:
         """What became of one attempt to send."""
         return await sending.send(self._bot, parcel, self.username)
+
+    def limits(self, conf: settings.Settings) -> pacing.Limits:
+        """Messages a second as configured, one a second in a chat, twenty a minute in a group."""
+        return pacing.Limits(per_second=conf.telegram_rate, hard=conf.telegram_rate + 1)
 
     def group(self, address: str) -> bool:
         """Whether the address is a group or channel."""

@@ -53,7 +53,7 @@ def test_a_short_counts_gains_downwards() -> None:
 
 
 def test_t01_a_resent_opening_says_so_in_its_first_line() -> None:
-    message = messages.render(parcel("opening", ambiguities=1), signals.make(), BOOK)
+    message = messages.render(parcel("opening"), signals.make(), BOOK, repeat=True)
 
     assert said(message).splitlines()[0].endswith("(repeat)")
     assert "the price may have moved since" in said(message)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from core import access, db, members, models
-from core.delivery import claims, outbox, outcomes
+from core.delivery import claims, fanout, outbox, outcomes
 from core.models import Delivery, State
 from tests.core import people
 
@@ -25,7 +25,7 @@ async def crowd(database: db.Database, now: datetime, size: int) -> models.Signa
 
 async def follow(database: db.Database, signal: models.Signal, now: datetime) -> None:
     async with database.transaction() as session:
-        await outbox.follow_up(session, signal.id, "target", now=now)
+        await fanout.follow_up(session, signal.id, "target", now=now)
 
 
 async def test_many_workers_at_once_never_get_the_same_row(database: db.Database, now: datetime) -> None:

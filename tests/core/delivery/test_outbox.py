@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core import access, db, members, models
-from core.delivery import outbox, outcomes
+from core.delivery import fanout, outbox, outcomes
 from core.models import Delivery, State
 from tests.core import people
 
@@ -25,7 +25,7 @@ async def test_q02_a_rolled_back_signal_leaves_nothing(database: db.Database, no
     async def crash() -> None:
         async with database.transaction() as session:
             signal = await people.publish(session, now)
-            await outbox.follow_up(session, signal.id, "target", now=now)
+            await fanout.follow_up(session, signal.id, "target", now=now)
             assert await session.scalar(select(func.count()).select_from(Delivery)) == 2
             raise CrashError
 
@@ -60,8 +60,8 @@ async def test_q02_another_process_planning_the_same_signal_adds_nobody_twice(
 
     async def plan() -> int:
         async with database.transaction() as session:
-            who = access.recipients(people.BOOK, people.BTC, now=now)
-            return await outbox.open_up(session, signal.id, who, now=now, expires_at=now + people.HOUR)
+            who = await access.recipients(session, people.BOOK, people.BTC, now=now)
+            return await fanout.open_up(session, signal.id, who, now=now, expires_at=now + people.HOUR)
 
     assert sum(await asyncio.gather(*(plan() for _ in range(5)))) == 20
     assert len(await people.deliveries(database)) == 20
@@ -129,8 +129,8 @@ async def test_an_announcement_reaches_every_holder_of_a_plan_once(database: db.
         await members.mute(session, ours[0].member_id, muted=True)
         await people.payer(session, now)
         for expected in (3, 0):
-            who = access.holders(people.BITCOIN, now=now)
-            added = await outbox.announce(session, who, "late_summary", {"signals": []}, key="late:1", now=now)
+            who = await access.holders(session, people.BITCOIN, now=now)
+            added = await fanout.announce(session, who, "late_summary", {"signals": []}, key="late:1", now=now)
             assert added == expected
     rows = await people.deliveries(database)
     assert {row.member_id for row in rows} == {who.member_id for who in ours}
@@ -163,8 +163,8 @@ async def test_an_update_is_for_those_who_got_the_opening_or_still_may(database:
     await people.settle(database, again, outcomes.Refused("x"), now)
     await people.settle(database, unsure_again, outcomes.Ambiguous("x"), now)
     async with database.transaction() as session:
-        assert await outbox.follow_up(session, signal.id, "target", now=now) == 4
-        assert await outbox.follow_up(session, signal.id, "target", now=now) == 0
+        assert await fanout.follow_up(session, signal.id, "target", now=now) == 4
+        assert await fanout.follow_up(session, signal.id, "target", now=now) == 0
     updates = await people.deliveries(database, Delivery.kind == "update")
     assert {row.after_id for row in updates} == {waiting.id, sent.id, unsure.id, sending.id}
     assert {row.event for row in updates} == {"target"}

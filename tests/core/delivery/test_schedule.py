@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from core import db, models
-from core.delivery import claims, outbox, outcomes
+from core.delivery import claims, fanout, outcomes
 from core.models import Delivery, State
 from tests.core import people
 
@@ -76,7 +76,7 @@ class World:
                 await people.recover(self.database, self.now)
             case "close":
                 async with self.database.transaction() as session:
-                    await outbox.follow_up(session, self.signal_id, "target", now=self.now)
+                    await fanout.follow_up(session, self.signal_id, "target", now=self.now)
 
     def platform(self, parcel: claims.Parcel, fate: str = "sent") -> outcomes.Outcome:
         if fate in {"sent", "lost answer"}:

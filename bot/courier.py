@@ -267,7 +267,8 @@ class Courier:
         now, name, address = self._stack.clock(), self._platform.name, one.parcel.address
         if one.parcel.kind == outcomes.DOOR:
             final = one.step.state is not State.PENDING
-            await places.ended(session, one.parcel.id, one.parcel.event or "", one.outcome, final=final, now=now)
+            act = (one.parcel.payload or {}).get("act", "")
+            await places.ended(session, one.parcel.id, act, one.outcome, final=final, now=now)
         elif one.parcel.place:
             await places.posted(session, one.parcel.place, one.outcome, now=now)
         match one.outcome:

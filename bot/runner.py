@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import structlog
 
-from bot import courier, pictures, platforms
+from bot import courier, doorkeeper, pictures, platforms
 from core import errors, inbox, stack, work
 from core.delivery import pacing
 
@@ -74,11 +74,13 @@ async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.E
         for one in couriers:
             jobs.create_task(one.run(stop))
         jobs.create_task(worker.run(stop))
-        pulses = [_Listening(held, platform), worker.pulse, *(one.pulse for one in couriers)]
+        keeper = doorkeeper.Doorkeeper(held, platform)
+        jobs.create_task(keeper.run(stop))
+        pulses = [_Listening(held, platform), worker.pulse, keeper.pulse, *(one.pulse for one in couriers)]
         jobs.create_task(work.watch(pulses, stop))
         await stop.wait()
         listener.cancel()
-        for topic in (f"outbox:{platform.name}", f"inbox:{platform.name}"):
+        for topic in (f"outbox:{platform.name}", f"inbox:{platform.name}", f"places:{platform.name}"):
             held.bell.ring(topic)
 
 

@@ -217,15 +217,16 @@ async def _tell(
         "until": until.isoformat() if until else None,
         "renews": row.cancels_at is None,
     }
-    facts["places"] = await _doors_to(session, row.plan)
+    facts |= await _doors_to(session, row.plan)
     if name:
         key = f"sub:{row.id}:{state}:{now.timestamp():.3f}"
         await outbox.tell(session, row.member_id, name, facts, key=key, now=now)
 
 
-async def _doors_to(session: AsyncSession, plan: str) -> list[str]:
-    """The names of the places that this plan opens, as members know them."""
-    return [place.name for place in await places.opened_by(session, plan)]
+async def _doors_to(session: AsyncSession, plan: str) -> dict[str, object]:
+    """The names of the places that this plan opens, as `places`, where there are some."""
+    names = [place.name for place in await places.opened_by(session, plan)]
+    return {"places": names} if names else {}
 
 
 async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> int:
@@ -276,7 +277,7 @@ async def grant(
     await session.flush()
     _audit(session, by, "grant", member_id, plan.key, now)
     facts: dict[str, object] = {"plan": plan.name, "until": until.isoformat() if until else None}
-    facts["places"] = await _doors_to(session, plan.key)
+    facts |= await _doors_to(session, plan.key)
     await outbox.tell(session, member_id, "granted", facts, key=f"grant:{row.id}", now=now)
     await places.settle(session, member_id, now=now)
     await catch_up(session, member_id, book, now=now)

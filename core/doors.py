@@ -19,6 +19,9 @@ _BRAKE_SHARE, _BRAKE_LEAST = 0.05, 20
 _BRAKE_SPAN = timedelta(minutes=10)
 _CHUNK = 500
 _OUT = {"telegram": "remove", "discord": "take"}
+INWARDS = frozenset({"give", "admit"})
+_WORDS_FIRST = timedelta(seconds=10)
+"""Whoever is turned away on Telegram can be told why only for as long as their request to join waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ async def settle(
 ) -> Planned:
     """Acts are planned for those of these people whose being inside is not as it may be.
 
-    `unless` names an event that is not planned again, `reachable` who can be let in (None: everybody), `allowance` how
+    `unless` names an act that is not planned again, `reachable` who can be let in (None: everybody), `allowance` how
     many people may be put out (None: as many as the brake lets go).
     """
     if place.fault:
@@ -69,9 +72,9 @@ async def settle(
         .execution_options(populate_existing=True)
     )
     wanted: dict[tuple[str, str], list[tuple[Presence, int | None]]] = {}
-    for presence, member_id, allowed in rows.tuples():
+    for presence, member_id, allowed in rows:
         act = _act(place, presence, allowed)
-        if act and act[0] != unless and (act[0] == "out" or reachable is None or presence.external_id in reachable):
+        if act and act[1] != unless and (act[0] == "out" or reachable is None or presence.external_id in reachable):
             wanted.setdefault(act, []).append((presence, member_id))
     return await _plan(session, place, wanted, allowance, now)
 
@@ -123,7 +126,7 @@ async def _free(
         rows = await session.execute(
             select(Delivery.id, Delivery.event).where(some, Delivery.state.in_(claims.UNSETTLED))
         )
-        busy |= dict(rows.tuples().all())
+        busy |= dict(rows.all())
     return [(presence, member) for presence, member in people if presence.delivery_id not in busy]
 
 
@@ -173,7 +176,8 @@ async def _at_door(
         presence.version += 1
         where = {"place": place.key, "space": place.space, "role": place.role, "user": presence.external_id}
         acts.append((f"door:{presence.id}:{presence.version}", {"act": act, **where}, member_id))
-    ids = await outbox.at_doors(session, place, event, acts, now=now)
+    begin = now + _WORDS_FIRST if act == "decline" else now
+    ids = await outbox.at_doors(session, place, event, acts, now=now, not_before=begin)
     for (presence, _), (key, *_rest) in zip(people, acts, strict=True):
         presence.delivery_id = ids[key]
     await session.flush()

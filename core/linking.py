@@ -46,8 +46,9 @@ class Pair:
 
 
 async def offer(session: AsyncSession, identity: Identity, *, now: datetime) -> str:
-    """A new code for this account, good once and for ten minutes; an earlier one is worth nothing any more."""
-    mine = update(LinkRequest).where(LinkRequest.identity_id == identity.id, LinkRequest.outcome == "")
+    """A new code for this account, good once and for ten minutes; an earlier unused one is worth nothing any more."""
+    unused = (LinkRequest.other_id.is_(None), LinkRequest.outcome == "")
+    mine = update(LinkRequest).where(LinkRequest.identity_id == identity.id, *unused)
     await db.execute(session, mine.values(outcome="replaced"))
     code = secrets.token_urlsafe(16)
     session.add(
@@ -128,6 +129,9 @@ async def answer(
     )
     if request is None:
         raise errors.RefusedError("That request has ended. Send /link for a new code.")
+    # Whoever is linked elsewhere at this moment is waited for: what follows moves all that their members have.
+    sides = select(Identity).where(Identity.id.in_([request.identity_id, request.other_id])).order_by(Identity.id)
+    await session.execute(sides.with_for_update().execution_options(populate_existing=True))
     pair = await _pair(session, request)
     if not yes:
         request.outcome = "refused"
@@ -191,7 +195,8 @@ async def _check(session: AsyncSession, pair: Pair, now: datetime) -> None:
     theirs = [set(await _platforms(session, side.member_id)) for side in (pair.maker, pair.user)]
     if (theirs[0] & theirs[1]) - ({pair.maker.platform} if pair.moves else set()):
         raise errors.RefusedError(
-            "Both memberships have an account on the same chat besides these two. Send /unlink on one of them first."
+            "One of these memberships has another account already on the chat that the other one comes from. Take it out "
+            "with /unlink first."
         )
 
 
@@ -221,7 +226,8 @@ async def _join(session: AsyncSession, pair: Pair, book: catalogue.Catalogue, no
     maker, user = pair.maker.member_id, pair.user.member_id
     worth = {member: await _worth(session, member) for member in (maker, user)}
     kept, given_up = (maker, user) if (worth[maker], -maker) >= (worth[user], -user) else (user, maker)
-    await session.execute(select(Member).where(Member.id.in_([kept, given_up])).order_by(Member.id).with_for_update())
+    both = select(Member).where(Member.id.in_([kept, given_up])).order_by(Member.id).with_for_update()
+    await session.execute(both.execution_options(populate_existing=True))
     await _merge(session, kept, given_up, now)
     if pair.moves is not None:
         await session.refresh(pair.moves)
@@ -240,8 +246,11 @@ async def _merge(session: AsyncSession, kept: int, given_up: int, now: datetime)
     await db.execute(session, theirs.values(state="expired"))
     for table in (*_OWNED, models.Identity):
         await db.execute(session, update(table).where(table.member_id == given_up).values(member_id=kept))
-    empty = update(Member).where(Member.id == given_up)
-    await db.execute(session, empty.values(merged_into=kept, deleted_at=now))
+    # Whoever may not exchange accounts yet does not get around it by becoming another member.
+    stays, goes = [await session.get_one(Member, member) for member in (kept, given_up)]
+    stays.moved_at = max((at for at in (stays.moved_at, goes.moved_at) if at), default=None)
+    goes.merged_into, goes.deleted_at = kept, now
+    await session.flush()
 
 
 async def _second(session: AsyncSession, member_id: int, book: catalogue.Catalogue, now: datetime) -> None:

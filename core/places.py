@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, db, doors, health, rights
-from core.delivery import outcomes
-from core.models import Identity, Place, PlacePlan, Presence
+from core import catalogue, db, doors, health, members, rights
+from core.delivery import claims, outcomes
+from core.models import Delivery, Identity, Place, PlacePlan, Presence
 
 Address = tuple[str, str, str]
 """Platform, where to post there, and the place's key."""
@@ -64,7 +64,7 @@ async def seats(session: AsyncSession, member_id: int, *, now: datetime) -> list
     )
     return [
         Seat(place, who, may, bool(at and at.inside), bool(at and at.asked_at), at.link if at else "")
-        for place, who, may, at in rows.tuples()
+        for place, who, may, at in rows
     ]
 
 
@@ -107,6 +107,24 @@ async def open_to_plans(session: AsyncSession, place: Place, book: catalogue.Cat
     return plans
 
 
+async def moved(session: AsyncSession, platform: str, old: str, new: str) -> None:
+    """A chat has a new number: places, and whatever waits to be posted or done there, have it too.
+
+    Ways in that led to the old one are forgotten.
+    """
+    named = or_(Place.space == old, Place.channel == old)
+    here = (await session.scalars(select(Place.key).where(Place.platform == platform, named))).all()
+    for column in (Place.space, Place.channel):
+        stale = update(Place).where(Place.platform == platform, column == old)
+        await db.execute(session, stale.values({column.key: new}))
+    await db.execute(session, update(Presence).where(Presence.place.in_(here)).values(link=""))
+    at_doors = and_(Delivery.place.in_(here), Delivery.kind == outcomes.DOOR)
+    for act in await session.scalars(select(Delivery).where(at_doors, Delivery.state.in_(claims.UNSETTLED))):
+        if act.payload and act.payload["space"] == old:
+            act.payload = {**act.payload, "space": new}
+    await members.move(session, platform, old, new)
+
+
 # --- what we are told
 
 
@@ -139,30 +157,31 @@ async def settle(session: AsyncSession, member_id: int, *, now: datetime) -> doo
 
 
 async def ended(
-    session: AsyncSession, delivery_id: int, event: str, outcome: outcomes.Outcome, *, final: bool, now: datetime
+    session: AsyncSession, delivery_id: int, act: str, outcome: outcomes.Outcome, *, final: bool, now: datetime
 ) -> None:
     """An act at a door had this outcome; what is known of the person, or of the place, follows from it.
 
-    When something changed while it was under way, the contrary act is planned; never the same one again.
+    When something changed while it was under way, another act is planned; never the same one again.
     """
     found = await session.scalars(select(Presence).where(Presence.delivery_id == delivery_id).with_for_update())
     presence = found.one_or_none()
     if presence is None:
         return
     place = await session.get_one(Place, presence.place)
-    match outcome:
-        case outcomes.Sent():
-            presence.inside, presence.asked_at, presence.checked_at = event == "in", None, now
-            await restored(session, place, now=now)
-        case outcomes.Blocked():
-            presence.inside, presence.asked_at, presence.checked_at = False, None, now
-        case outcomes.Kept():
-            presence.inside, presence.kept, presence.checked_at = True, True, now
-        case outcomes.Barred(reason):
-            await barred(session, place, reason, now=now)
+    if isinstance(outcome, outcomes.Barred):
+        await barred(session, place, outcome.reason, now=now)
+        return
+    if isinstance(outcome, outcomes.Sent | outcomes.Blocked | outcomes.Kept):
+        presence.asked_at, presence.checked_at = None, now
+        if act != "decline":
+            here = isinstance(outcome, outcomes.Sent) and act in doors.INWARDS
+            presence.kept = isinstance(outcome, outcomes.Kept)
+            presence.inside = here or presence.kept
+    if isinstance(outcome, outcomes.Sent):
+        await restored(session, place, now=now)
     await session.flush()
-    if final and not isinstance(outcome, outcomes.Barred):
-        await doors.settle(session, place, Presence.id == presence.id, unless=event, now=now)
+    if final:
+        await doors.settle(session, place, Presence.id == presence.id, unless=act, now=now)
 
 
 async def posted(session: AsyncSession, key: str, outcome: outcomes.Outcome, *, now: datetime) -> None:

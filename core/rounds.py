@@ -35,38 +35,52 @@ class Roster:
     requests: int = 0
 
 
-async def to_look_at(session: AsyncSession, place: Place, limit: int) -> list[str]:
-    """The people of the place whose presence was not looked at for longest."""
+async def to_look_at(session: AsyncSession, place: Place, limit: int, *, now: datetime) -> list[str]:
+    """The people whose presence was not looked at for longest: those inside, and all who may not be there.
+
+    Who may enter and is not inside is left out: nothing follows from it.
+    """
+    account = and_(Identity.platform == place.platform, Identity.external_id == Presence.external_id)
+    may = rights.may_enter(literal(place.key), Identity.member_id.expression, now)
     rows = await session.scalars(
         select(Presence.external_id)
-        .where(Presence.place == place.key, or_(Presence.inside.is_(True), Presence.asked_at.is_not(None)))
+        .outerjoin(Identity, account)
+        .where(Presence.place == place.key, or_(Presence.inside.is_(True), Presence.asked_at.is_not(None), ~may))
         .order_by(Presence.checked_at.nulls_first(), Presence.id)
         .limit(limit)
     )
     return list(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look at one place found and did. `unknown` are people inside of whom we know nothing."""
+
+    entitled: int
+    inside: int
+    unknown: int
+    let_in: int
+    put_out: int
+    held: int
+    requests: int
+
+
 async def compare(
     session: AsyncSession, place: Place, roster: Roster, *, allowance: int | None = None, now: datetime
-) -> dict[str, int]:
-    """What is known of the place is what the roster says, and acts are planned for every difference; figures of it."""
+) -> Found:
+    """What is known of the place is what the roster says, and acts are planned for every difference."""
     await doors.enlist(session, place, true(), now=now)
     await _write_down(session, place, roster, now)
     planned = await doors.settle(session, place, true(), now=now, reachable=roster.reachable, allowance=allowance)
     if not planned.held:
         await health.clear(session, doors.brake(place), now=now)
     may = rights.may_enter(literal(place.key), Identity.member_id.expression, now)
-    entitled = await session.scalar(select(func.count()).where(Identity.platform == place.platform, may))
-    inside = await session.scalar(select(func.count()).where(Presence.place == place.key, Presence.inside.is_(True)))
-    return {
-        "entitled": entitled or 0,
-        "inside": inside or 0,
-        "unknown": max(0, roster.count - (inside or 0)) if roster.count is not None and not roster.whole else 0,
-        "let_in": planned.inwards,
-        "put_out": planned.outwards,
-        "held": planned.held,
-        "requests": roster.requests,
-    }
+    entitled = await session.scalar(select(func.count()).where(Identity.platform == place.platform, may)) or 0
+    within = select(func.count()).where(Presence.place == place.key, Presence.inside.is_(True))
+    inside = await session.scalar(within) or 0
+    unknown = max(0, roster.count - inside) if roster.count is not None and not roster.whole else 0
+    done = (planned.inwards, planned.outwards, planned.held)
+    return Found(entitled, inside, unknown, *done, roster.requests)
 
 
 async def _write_down(session: AsyncSession, place: Place, roster: Roster, now: datetime) -> None:

@@ -15,6 +15,7 @@ from core import catalogue, db, errors, log
 
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
+PLATFORMS = ("telegram", "discord")
 
 
 class Settings(BaseSettings):
@@ -74,11 +75,6 @@ class Settings(BaseSettings):
     def discord(self) -> bool:
         """Whether the Discord platform is on."""
         return bool(self.discord_bot_token.get_secret_value())
-
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        """The chat platforms that are on."""
-        return tuple(name for name, on in (("discord", self.discord), ("telegram", self.telegram)) if on)
 
     @property
     def stripe(self) -> bool:

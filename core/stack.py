@@ -28,7 +28,7 @@ class Stack:
 
     def deliver(self) -> None:
         """Delivery workers of every platform look at the outbox now."""
-        for platform in self.settings.platforms:
+        for platform in settings.PLATFORMS:
             self.bell.ring(f"outbox:{platform}")
 
 

@@ -106,6 +106,7 @@ async def at_doors(
     acts: Sequence[tuple[str, dict[str, Any], int | None]],
     *,
     now: datetime,
+    not_before: datetime | None = None,
 ) -> dict[str, int]:
     """Each act (key, payload, member) will be done at the door of the place; the ids of the deliveries by their keys.
 
@@ -117,12 +118,13 @@ async def at_doors(
             "event": event,
             "place": place.key,
             "member_id": member_id,
+            "not_before": not_before or now,
         }
         for key, payload, member_id in acts
     ]
     statement = db.insert(session, Delivery).values(rows).returning(Delivery.key, Delivery.id)
     made = await session.execute(statement)
-    return {str(key): number for key, number in made.tuples()}
+    return {str(key): number for key, number in made}
 
 
 def _row(

@@ -11,6 +11,7 @@
 | Blocked | blocked; the chat is marked | the same | blocked: nobody is there |
 | Barred | waits a minute; the operator is alarmed; no attempt is counted | the same | dead; the place is marked |
 | Kept | – | – | expired: an owner, administrator or bot |
+| Gone | – | expired: nobody can see an answer there any more | – |
 | Moved | again at once at the new address | the same | the same |
 | Fatal | waits a minute; the operator is alarmed; no attempt is counted | the same | the same |
 
@@ -87,6 +88,13 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """Nobody can see an answer there any more; of the person it says nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """The chat has a new address."""
 
@@ -100,7 +108,7 @@ class Fatal:
     reason: str
 
 
-Outcome = Sent | NotSent | Ambiguous | Refused | Blocked | Barred | Kept | Moved | Fatal
+Outcome = Sent | NotSent | Ambiguous | Refused | Blocked | Barred | Kept | Gone | Moved | Fatal
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ def _by_table(outcome: Outcome, attempt: Attempt, now: datetime) -> Step:  # noq
             return replace(step, state=State.BLOCKED, reason=reason)
         case Barred(reason) if attempt.kind == DOOR:
             return replace(step, state=State.DEAD, reason=reason)
-        case Kept(reason):
+        case Kept(reason) | Gone(reason):
             return replace(step, state=State.EXPIRED, reason=reason)
         case Moved():
             return replace(step, reason="the chat moved")

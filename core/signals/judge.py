@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, db, models, places
+from core import access, catalogue, db, models, places, switches
 from core.delivery import fanout, outbox
 from core.market import candles, timeframes
 from core.models import Signal, SignalStatus
@@ -91,6 +91,8 @@ async def _publish(
         return None, "no entry"
     if await session.scalar(_open_signals(watch).limit(1)) is not None:
         return None, "an entry, but this watch has an open signal"
+    if await switches.turned_on(session, switches.PAUSED):
+        return None, "an entry, but paused by the operator"
     draft = publish.draft(watch, decision, tick)
     if draft is None:
         return None, "an entry whose levels fall together on the market's ticks"

@@ -6,8 +6,6 @@ Answers to people have places of their own and never queue behind a fan-out.
 """
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -178,7 +176,7 @@ class Courier:
             file_id=picture.file_id,
             plain=parcel.plain,
             place=parcel.place or "",
-            nonce=_nonce(parcel),
+            nonce=parcel.nonce,
             since=parcel.tried_at if parcel.ambiguities else None,
         )
         return ready, picture.key if picture.data else ""
@@ -266,14 +264,12 @@ class Courier:
         """What an ending means beyond its own row: a chat that is gone or moved, a message that nobody can send."""
         now, name, address = self._stack.clock(), self._platform.name, one.parcel.address
         if one.parcel.kind == outcomes.DOOR:
-            final = one.step.state is not State.PENDING
-            act = (one.parcel.payload or {}).get("act", "")
-            await places.ended(session, one.parcel.id, act, one.outcome, final=final, now=now)
+            await self._after_act(session, one)
         elif one.parcel.place:
             await places.posted(session, one.parcel.place, one.outcome, now=now)
         match one.outcome:
-            case outcomes.Blocked() if one.parcel.kind == outcomes.DOOR:
-                return
+            case outcomes.Blocked() | outcomes.Barred() if one.parcel.kind == outcomes.DOOR:
+                return  # nobody is there, or the place has its own alarm
             case outcomes.Blocked():
                 await members.block(session, name, address, now=now)
             case outcomes.Moved(new):
@@ -288,11 +284,9 @@ class Courier:
                 text = f"A message ({one.parcel.kind} {one.parcel.id}) could not be delivered: {one.step.reason}"
                 await health.alarm(session, f"{name}:dead", text, now=now)
 
-
-def _nonce(parcel: claims.Parcel) -> str:
-    """24 characters that are this delivery's alone, also among those of an earlier database, at every attempt."""
-    name = f"{parcel.id} {parcel.created_at.isoformat()}".encode()
-    return base64.b32encode(hashlib.sha256(name).digest()).decode()[:24]
+    async def _after_act(self, session: AsyncSession, one: _Ending) -> None:
+        act, final = (one.parcel.payload or {}).get("act", ""), one.step.state is not State.PENDING
+        await places.ended(session, one.parcel.id, act, one.outcome, final=final, now=self._stack.clock())
 
 
 async def _set_soon(event: asyncio.Event) -> None:

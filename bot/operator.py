@@ -9,7 +9,7 @@ import click
 from sqlalchemy import select
 
 from bot import platforms
-from core import access, catalogue, errors, models, rights, stack
+from core import access, catalogue, errors, models, places, rights, stack
 from core import members as people
 from core.market import exchange
 from core.signals import scan as scans
@@ -45,7 +45,8 @@ async def _check_database(held: stack.Stack) -> str:
     if await migrations.pending(held.db):
         if held.db.dialect != "sqlite":
             raise errors.SignalStackError("reachable, but its shape is old; run: signalstack migrate")
-        return "SQLite; it is brought up to date at the next start"
+        await migrations.upgrade(held.db)
+        return "SQLite, brought up to date"
     return f"{held.db.dialect}, reachable and up to date"
 
 
@@ -68,13 +69,26 @@ async def _check_market(held: stack.Stack) -> str:
 async def _check_chat(held: stack.Stack) -> str:
     found = platforms.enabled(held)
     if not found:
-        raise errors.SignalStackError("no platform is switched on; set TELEGRAM_BOT_TOKEN")
+        raise errors.SignalStackError("no platform is switched on; set TELEGRAM_BOT_TOKEN or DISCORD_BOT_TOKEN")
+    seen = []
     for platform in found:
         try:
             await platform.start()
+            seen += [f"{platform.name} knows the bot", *await _look_at_places(held, platform)]
         finally:
             await platform.stop()
-    return ", ".join(f"{platform.name} knows the bot" for platform in found)
+    return ", ".join(seen)
+
+
+async def _look_at_places(held: stack.Stack, platform: platforms.Platform) -> list[str]:
+    """Which gated places are in order; raises SignalStackError with what is missing in the others."""
+    async with held.db.transaction() as session:
+        await places.sync(session, held.catalogue, now=held.clock())
+        found = await places.active(session, platform.name)
+    missing = [f"{place.name}: {' '.join(faults)}" for place in found if (faults := await platform.inspect(place))]
+    if missing:
+        raise errors.SignalStackError(" ".join(missing))
+    return [f"the place {place.name} is in order" for place in found]
 
 
 async def scan(held: stack.Stack) -> int:

@@ -36,10 +36,16 @@ class Planned:
         return Planned(self.inwards + other.inwards, self.outwards + other.outwards, self.held + other.held)
 
 
-async def enlist(session: AsyncSession, place: Place, whose: ColumnElement[bool], *, now: datetime) -> None:
-    """Every account of the platform that may enter the place is on its list."""
-    may = rights.may_enter(literal(place.key), Identity.member_id.expression, now)
-    chosen = select(literal(place.key), Identity.external_id).where(Identity.platform == place.platform, may, whose)
+async def enlist(
+    session: AsyncSession, place: Place, whose: ColumnElement[bool], *, now: datetime, everybody: bool = False
+) -> None:
+    """Every account of the platform that may enter the place is on its list.
+
+    With `everybody`, so are those that may not: where nobody can list who is inside, they are asked about one by one.
+    """
+    chosen = select(literal(place.key), Identity.external_id).where(Identity.platform == place.platform, whose)
+    if not everybody:
+        chosen = chosen.where(rights.may_enter(literal(place.key), Identity.member_id.expression, now))
     listed = db.insert(session, Presence).from_select(["place", "external_id"], chosen, include_defaults=False)
     await db.execute(session, listed.on_conflict_do_nothing(index_elements=["place", "external_id"]))
 

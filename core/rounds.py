@@ -69,7 +69,7 @@ async def compare(
     session: AsyncSession, place: Place, roster: Roster, *, allowance: int | None = None, now: datetime
 ) -> Found:
     """What is known of the place is what the roster says, and acts are planned for every difference."""
-    await doors.enlist(session, place, true(), now=now)
+    await doors.enlist(session, place, true(), now=now, everybody=not roster.whole)
     await _write_down(session, place, roster, now)
     planned = await doors.settle(session, place, true(), now=now, reachable=roster.reachable, allowance=allowance)
     if not planned.held:

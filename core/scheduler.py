@@ -11,7 +11,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core import access, health, inbox, leases, rounds, stack, work
-from core.delivery import claims, outbox
+from core.delivery import outbox, recovery
 from core.market import exchange
 from core.signals import scan
 
@@ -98,7 +98,7 @@ class Scheduler:
         await self._stack.bell.wait(_SWEEP, timeout=_SWEEP_SECONDS * 2)
         now = self._stack.clock()
         async with self._stack.db.transaction() as session:
-            returned, unsure = await claims.recover(session, now=now)
+            returned, unsure = await recovery.recover(session, now=now)
         if returned or unsure:
             log.warning("outbox_recovered", returned=returned, ambiguous=unsure)
         async with self._stack.db.reading() as session:

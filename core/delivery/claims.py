@@ -5,6 +5,8 @@ sending rows are ambiguous: nobody knows whether the message arrived. Every writ
 claim, so one that was asleep changes nothing. What follows an attempt is decided in `core.delivery.outcomes`.
 """
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,6 +76,12 @@ class Parcel:
     created_at: datetime
     tried_at: datetime | None
     reply_to: str | None = None
+
+    @property
+    def nonce(self) -> str:
+        """24 characters that are this delivery's alone, also among those of an earlier database, at every attempt."""
+        name = f"{self.id} {self.created_at.isoformat()}".encode()
+        return base64.b32encode(hashlib.sha256(name).digest()).decode()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,30 +282,3 @@ def _given(session: AsyncSession, rows: Sequence[tuple[Parcel, str | None]]) -> 
     each = func.json_each(listed).table_valued("value").c.value
     names = enumerate(("id", "epoch", "message_id"))
     return select(*(func.json_extract(each, f"$[{place}]").label(name) for place, name in names)).subquery("given")
-
-
-async def recover(session: AsyncSession, *, now: datetime) -> tuple[int, int]:
-    """What dead workers held is free again; says how many rows returned and how many are ambiguous because of it."""
-    late = Delivery.lease_until < now
-    returned = await db.execute(
-        session,
-        update(Delivery).where(late, Delivery.state == State.CLAIMED).values(state=State.PENDING, lease_until=None),
-    )
-    again = or_(
-        and_(Delivery.kind.in_(outcomes.RESENT_KINDS), Delivery.ambiguities == 0),
-        Delivery.kind == outcomes.DOOR,
-        Delivery.platform.in_(outcomes.RECOGNISED),
-    )
-    unsure = await db.execute(
-        session,
-        update(Delivery)
-        .where(late, Delivery.state == State.SENDING)
-        .values(
-            state=case((again, State.PENDING.value), else_=State.AMBIGUOUS.value),
-            settled_at=case((again, None), else_=literal(now, Utc)),
-            reason="the process ended while it was being sent",
-            ambiguities=Delivery.ambiguities + 1,
-            lease_until=None,
-        ),
-    )
-    return returned, unsure

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from core import db
-from core.delivery import claims
+from core.delivery import recovery
 from core.models import State
 from tests import databases, servers
 from tests.bot import stage as stages
@@ -78,7 +78,7 @@ async def test_q10_what_was_claimed_when_the_database_went_away_is_delivered_lat
             await asyncio.to_thread(own_postgres.start)
             stage.clock.ahead = timedelta(seconds=31)
             async with stage.held.db.transaction() as session:
-                assert await claims.recover(session, now=stage.now()) == (1, 0)
+                assert await recovery.recover(session, now=stage.now()) == (1, 0)
             await stage.settled()
 
     assert len(stage.world.chat(chat)) == 1

@@ -11,7 +11,7 @@ from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, catalogue, db, members, models
-from core.delivery import claims, fanout, outcomes
+from core.delivery import claims, fanout, outcomes, recovery
 from core.models import Delivery, State
 
 HOUR = timedelta(hours=1)
@@ -139,7 +139,7 @@ async def send(
 async def recover(database: db.Database, now: datetime) -> tuple[int, int]:
     """How many rows of dead workers returned, and how many were being sent."""
     async with database.transaction() as session:
-        return await claims.recover(session, now=now)
+        return await recovery.recover(session, now=now)
 
 
 async def deliveries(database: db.Database, *where: Any) -> Sequence[Delivery]:

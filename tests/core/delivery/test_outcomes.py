@@ -121,3 +121,30 @@ def test_q04_any_story_ends_with_at_most_two_copies_and_the_capped_attempts(
         assert after.attempts > attempt.attempts or after.not_before >= at + timedelta(seconds=1)
         attempt, at = Attempt(kind, after.attempts, after.ambiguities, after.plain), after.not_before
     assert copies <= (2 if kind in RESENT else 1)
+
+
+def test_where_a_repeat_is_harmless_it_is_sent_until_the_end_is_clear() -> None:
+    for kind in (*KINDS, "door"):
+        again = step(Ambiguous("no answer", harmless=True), kind, ambiguities=3, attempts=2)
+        assert (again.state, again.ambiguities, again.attempts) == (State.PENDING, 4, 3)
+        assert again.not_before is not None
+        assert NOW < again.not_before < NOW + timedelta(seconds=30)
+    last = step(Ambiguous("x", harmless=True), "update", attempts=outcomes.MAX_ATTEMPTS - 1)
+    assert last.state is State.DEAD
+
+
+def test_an_act_at_a_door_is_never_ambiguous_for_good() -> None:
+    assert step(Ambiguous("no answer"), "door", ambiguities=5).state is State.PENDING
+
+
+def test_a_place_that_bars_us_keeps_its_posts_waiting_and_ends_its_acts() -> None:
+    post = step(outcomes.Barred("no right"), "opening", attempts=4)
+    assert (post.state, post.attempts, post.not_before) == (State.PENDING, 4, NOW + timedelta(seconds=60))
+    act = step(outcomes.Barred("no right"), "door")
+    assert (act.state, act.reason) == (State.DEAD, "no right")
+
+
+def test_who_is_kept_ends_the_act_and_a_refusal_needs_no_second_try() -> None:
+    kept = step(outcomes.Kept("the owner"), "door")
+    assert (kept.state, kept.reason) == (State.EXPIRED, "the owner")
+    assert step(Refused("bad"), "door").state is State.DEAD

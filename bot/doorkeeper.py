@@ -90,7 +90,7 @@ class Doorkeeper:
                 await self._note(place, " ".join(faults))
                 if faults:
                     return {"fault": " ".join(faults)}
-                async with self._stack.db.reading() as session:
+                async with self._stack.db.transaction() as session:
                     known = await rounds.to_look_at(session, place, KNOWN_AT_ONCE, now=now)
                 roster = await self._platform.roster(place, known)
         except (errors.UnreachableError, TimeoutError) as error:

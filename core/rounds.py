@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, exists, func, literal, or_, select, true, update
+from sqlalchemy import and_, case, exists, func, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, doors, health, rights
@@ -38,14 +38,17 @@ class Roster:
 async def to_look_at(session: AsyncSession, place: Place, limit: int, *, now: datetime) -> list[str]:
     """The people whose presence was not looked at for longest: those inside, and all who may not be there.
 
-    Who may enter and is not inside is left out: nothing follows from it.
+    Before all others come those who may not be there and were never looked at. Who may enter and is not inside is left
+    out: nothing follows from it. Everybody we know on the platform is on the list from now on.
     """
+    await doors.enlist(session, place, true(), now=now, everybody=True)
     account = and_(Identity.platform == place.platform, Identity.external_id == Presence.external_id)
     may = rights.may_enter(literal(place.key), Identity.member_id.expression, now)
     rows = await session.scalars(
         select(Presence.external_id)
         .outerjoin(Identity, account)
         .where(Presence.place == place.key, or_(Presence.inside.is_(True), Presence.asked_at.is_not(None), ~may))
+        .order_by(case((and_(~may, Presence.checked_at.is_(None)), 0), else_=1))
         .order_by(Presence.checked_at.nulls_first(), Presence.id)
         .limit(limit)
     )
@@ -69,7 +72,7 @@ async def compare(
     session: AsyncSession, place: Place, roster: Roster, *, allowance: int | None = None, now: datetime
 ) -> Found:
     """What is known of the place is what the roster says, and acts are planned for every difference."""
-    await doors.enlist(session, place, true(), now=now, everybody=not roster.whole)
+    await doors.enlist(session, place, true(), now=now)
     await _write_down(session, place, roster, now)
     planned = await doors.settle(session, place, true(), now=now, reachable=roster.reachable, allowance=allowance)
     if not planned.held:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests import databases, servers
-from tests.proofs import kill, outages, road, several
+from tests.proofs import kill, outages, road, several, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -44,11 +44,18 @@ async def _road(folder: Path, _: str, options: argparse.Namespace) -> bool:
     return good
 
 
+async def _sweep(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await sweep.prove(folder, database_url, sweep.Scale(members=options.members))
+    print(outcome)
+    return outcome.ok
+
+
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "outages": _outages,
     "several": _several,
     "road": _road,
+    "sweep": _sweep,
 }
 
 
@@ -61,6 +68,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5, help="of outages, of pauses and sleeping leaders")
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
+    parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

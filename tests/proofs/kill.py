@@ -115,7 +115,8 @@ async def prove(folder: Path, database_url: str, scale: Scale) -> Outcome:
     database = db.Database(database_url)
     await community.settle_in(database, people, datetime.now(UTC))
     limits = telegram_limits.Limits.paid(scale.rate + 50)
-    async with world.World.open(folder, start=datetime(2023, 3, 1, 0, 0, 2, tzinfo=UTC), limits=limits) as around:
+    start = datetime(2023, 3, 1, 0, 0, 2, tzinfo=UTC)
+    async with world.World.open(folder, start=start, limits=limits, discord=False) as around:
         for chat in people.chats:
             around.telegram.person(chat, f"Member {chat}", started=True)
         run = product.Product(folder, _environment(folder, around, database_url, scale))

@@ -61,7 +61,9 @@ async def prove(folder: Path, scale: Scale) -> Outcome:
     database = db.Database(database_url)
     await community.settle_in(database, people, datetime.now(UTC))
     limits = telegram_limits.Limits.paid(1000)
-    async with world.World.open(folder, start=scale.start, limits=limits, timeframe=scale.timeframe) as around:
+    async with world.World.open(
+        folder, start=scale.start, limits=limits, timeframe=scale.timeframe, discord=False
+    ) as around:
         for chat in people.chats:
             around.telegram.person(chat, f"Member {chat}", started=True)
         env = {**around.environment(), "DATABASE_URL": database_url, "SECRET_KEY": "a-secret-of-the-proofs"}

@@ -182,7 +182,7 @@ async def opened(
     await community.settle_in(database, people, datetime.now(UTC))
     async with (
         AsyncExitStack() as exits,
-        world.World.open(folder, start=START, limits=telegram_limits.Limits()) as around,
+        world.World.open(folder, start=START, limits=telegram_limits.Limits(), discord=False) as around,
     ):
         exits.push_async_callback(database.close)
         for chat in people.chats:

@@ -146,7 +146,8 @@ async def revoke(held: stack.Stack, who: str, plan_key: str | None) -> int:
 async def members(held: stack.Stack, *, everybody: bool, as_json: bool) -> int:
     """One line for each member: who, which plans, until when, blocked or muted."""
     async with held.db.reading() as session:
-        rows = (await session.scalars(select(models.Identity).order_by(models.Identity.id))).all()
+        there = select(models.Identity).join(models.Member).where(models.Member.deleted_at.is_(None))
+        rows = (await session.scalars(there.order_by(models.Identity.id))).all()
         shown = 0
         for identity in rows:
             now = held.clock()

@@ -118,7 +118,7 @@ class Service(_Section):
     )
     privacy: str = Field(
         default="We keep your chat id, your chat name, your settings, the state of your subscription and what was sent "
-        "to you. Card data stays with Stripe. Ask support to export or delete your data.",
+        "to you. Card data stays with Stripe.",
         max_length=3000,
     )
     risk: str = Field(default="Not financial advice. Trading can lose money.", min_length=1, max_length=200)

@@ -195,8 +195,8 @@ async def _check(session: AsyncSession, pair: Pair, now: datetime) -> None:
     theirs = [set(await _platforms(session, side.member_id)) for side in (pair.maker, pair.user)]
     if (theirs[0] & theirs[1]) - ({pair.maker.platform} if pair.moves else set()):
         raise errors.RefusedError(
-            "One of these memberships has another account already on the chat that the other one comes from. Take it out "
-            "with /unlink first."
+            "One of these memberships has another account already on the chat that the other one comes from. Take it "
+            "out with /unlink first."
         )
 
 
@@ -271,12 +271,15 @@ async def _detach(session: AsyncSession, leaving: Identity, book: catalogue.Cata
     leaving.member_id, before.moved_at = fresh.id, now
     actor = f"member:{before.id}"
     session.add(Audit(at=now, actor=actor, action=_LEFT, details={"identity": leaving.id, "member": fresh.id}))
+    # Openings end by themselves, as it is not entitled any more; updates answer what it has already read.
     waiting = update(models.Delivery).where(
         models.Delivery.identity_id == leaving.id, models.Delivery.state == models.State.PENDING
     )
+    ended = {"state": models.State.EXPIRED, "reason": "the account has left the membership", "settled_at": now}
+    await db.execute(session, waiting.where(models.Delivery.kind == "notice").values(**ended))
     await db.execute(session, waiting.values(member_id=fresh.id))
     await session.flush()
-    facts = {"platform": leaving.platform, "name": leaving.name}
+    facts = {"account": {"platform": leaving.platform, "name": leaving.name, "username": leaving.username}}
     key = f"unlinked:{leaving.id}:{now.timestamp():.0f}"
     await outbox.tell(session, fresh.id, "account_left", facts, key=key, now=now)
     for member_id in (fresh.id, before.id):

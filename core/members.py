@@ -1,5 +1,6 @@
 """Members and their identities: who is who on which chat, and whether the chat lets us speak to them."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -71,6 +72,14 @@ async def current(session: AsyncSession, member_id: int) -> int:
     return member_id
 
 
+async def present(session: AsyncSession, member_id: int) -> int:
+    """The same, for what only a member who is still one may do; raises RefusedError for one who was deleted."""
+    became = await current(session, member_id)
+    if await session.scalar(select(models.Member.deleted_at).filter_by(id=became)) is not None:
+        raise errors.RefusedError("This membership was deleted. Send /start to the bot to begin a new one.")
+    return became
+
+
 async def block(session: AsyncSession, platform: str, address: str, *, now: datetime) -> None:
     """Nothing is sent to this private chat any more until its owner comes back; the subscription stays."""
     reachable = update(models.Identity).where(
@@ -113,9 +122,14 @@ async def identities(session: AsyncSession, member_id: int) -> Sequence[models.I
 
 
 async def named(session: AsyncSession, who: str) -> models.Identity:
-    """The identity an operator means by `telegram:123456` or `@username`; raises RefusedError when there is none."""
+    """The identity an operator means by `telegram:123456`, `@username`, or `member:12` (then the oldest of theirs).
+
+    Raises RefusedError when there is none.
+    """
     platform, _, number = who.partition(":")
-    if number:
+    if platform.lower() == "member" and re.fullmatch(r"[0-9]{1,15}", number):
+        found = next(iter(await identities(session, await current(session, int(number)))), None)
+    elif number:
         found = await find(session, platform.lower(), number)
     else:
         found = await session.scalar(
@@ -123,7 +137,7 @@ async def named(session: AsyncSession, who: str) -> models.Identity:
         )
     if found is None:
         raise errors.RefusedError(
-            f"Nobody is known as '{who}'; write platform:number such as telegram:123456, or @username. "
+            f"Nobody is known as '{who}'; write platform:number such as telegram:123456, member:12, or @username. "
             "People are known once they have written to the bot."
         )
     return found

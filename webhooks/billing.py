@@ -53,7 +53,7 @@ async def _ticket(request: web.Request, purpose: str) -> links.Ticket:
     here = site.of(request)
     ticket = links.read(here.stack.settings, purpose, request.match_info["token"], now=here.now)
     async with here.stack.db.reading() as session:
-        return replace(ticket, member_id=await members.current(session, ticket.member_id))
+        return replace(ticket, member_id=await members.present(session, ticket.member_id))
 
 
 async def _facts(here: site.Site, ticket: links.Ticket) -> dict[str, Any]:

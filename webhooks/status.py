@@ -19,6 +19,8 @@ _PARTS = {
     "telegram.poller": "Telegram updates",
     "telegram.webhook": "Telegram updates",
     "telegram.inbox": "Telegram commands",
+    "discord.gateway": "Discord updates",
+    "discord.inbox": "Discord commands",
     "webhooks.site": "Web pages",
     "webhooks.inbox": "Payment events",
     "webhooks.sweep": "Payment checks",

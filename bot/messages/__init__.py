@@ -1,6 +1,20 @@
 """Every sentence we say, once for all platforms; a platform only formats and sends what `render` returns."""
 
-from bot.messages import answers, figures, notices, offers, signals, text
+from bot.messages import (
+    answers,
+    figures,
+    inquiry,
+    linked,
+    lists,
+    notices,
+    offers,
+    operators,
+    people,
+    personal,
+    signals,
+    standing,
+    text,
+)
 from bot.messages.text import Button, Message, Span, split, units
 from core import catalogue, models
 from core.delivery import claims
@@ -11,11 +25,18 @@ __all__ = [
     "Span",
     "answers",
     "figures",
+    "inquiry",
+    "linked",
+    "lists",
     "notices",
     "offers",
+    "operators",
+    "people",
+    "personal",
     "render",
     "signals",
     "split",
+    "standing",
     "text",
     "units",
 ]

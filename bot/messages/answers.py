@@ -1,9 +1,9 @@
-"""What we answer to questions about ourselves, about a member's standing, and to what we did not understand."""
+"""What we answer to questions about ourselves, and to what we did not understand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.messages import figures, text
-from core import access, catalogue, health
+from core import catalogue, health, models
 
 _PLANS = text.Button("Plans and prices", data="/plans")
 _LATEST = text.Button("Latest results", data="/latest")
@@ -12,21 +12,41 @@ _BILLING = text.Button("Billing", data="/billing")
 _HELP = text.Button("Help", data="/help")
 
 
-def start(book: catalogue.Catalogue, *, paying: bool) -> text.Message:
-    """A welcome that says what this service does and what the next step is."""
+TOPICS = {
+    "signals": "Signals and results",
+    "membership": "Your membership",
+    "delivery": "How signals reach you",
+    "data": "Your data",
+    "about": "About us",
+    "operator": "For operators",
+}
+"""The headings of the help text, by the topic of a command."""
+
+
+def start(book: catalogue.Catalogue, *, paying: bool, gated: bool = False, several: bool = False) -> text.Message:
+    """A welcome that says what this service does and what the next step is.
+
+    `gated` says whether there are places for subscribers on this chat, `several` whether we are on other chats too.
+    """
     service = book.service
-    doing = (
-        "Your access is on: new signals arrive in this chat."
-        if paying
-        else "Subscribers get each signal in this chat the moment it is found. Everybody may read how past ones ended."
-    )
+    doing = "Subscribers get each signal the moment it is found. Everybody may read how past ones ended."
+    if paying:
+        where = (
+            "in the places for subscribers and in this chat, as you choose in your settings"
+            if gated
+            else "in this chat"
+        )
+        doing = f"Your access is on: new signals arrive {where}."
     buttons = [[_LATEST, _STATUS], [_HELP]] if paying else [[_PLANS], [_LATEST, _HELP]]
+    buttons[-1] += [text.Button("Places", data="/join")] if gated and paying else []
+    linking = [text.line("Already a member on another chat? ", text.command("/link"), " brings it here.")]
     return text.message(
         text.line(text.bold(f"Welcome to {service.name}.")),
         f"We watch {_markets(book)} and send a signal when our rules find one: direction, entry, target, stop loss and "
         "the reason in figures. Afterwards you hear how it ended, losses included.",
         text.BLANK,
         doing,
+        *(linking if several and not paying else []),
         *([text.line(text.bold(service.notice))] if service.notice else []),
         text.BLANK,
         text.line(text.italic(service.risk)),
@@ -40,11 +60,15 @@ def _markets(book: catalogue.Catalogue) -> str:
     return f"{named} and {len(symbols) - 6} more" if len(symbols) > 6 else named or "the markets"
 
 
-def usage(commands: Iterable[tuple[str, str]], service: catalogue.Service) -> text.Message:
-    """Every command with its description."""
+def usage(topics: Mapping[str, Sequence[tuple[str, str]]], service: catalogue.Service) -> text.Message:
+    """Every command with its description, under the heading of its topic."""
+    rows: list[text.Line] = []
+    for topic, heading in TOPICS.items():
+        listed = [text.line(text.command(f"/{name}"), f" – {said}") for name, said in topics.get(topic, ())]
+        rows += [text.BLANK, text.line(text.bold(heading)), *listed] if listed else []
     return text.message(
         text.line(text.bold(f"{service.name}: what you can ask")),
-        *(text.line(text.command(f"/{name}"), f" – {description}") for name, description in commands),
+        *rows,
         *_support(service),
         buttons=[[_PLANS, _LATEST], [_STATUS]],
     )
@@ -54,69 +78,8 @@ def _support(service: catalogue.Service) -> list[text.Line]:
     return [text.BLANK, text.line("Questions? ", text.Span(service.support, live=True))] if service.support else []
 
 
-def status(standing: access.Standing) -> text.Message:
-    """What the member has, until when, and how signals reach them."""
-    if not standing.paying:
-        return text.message(
-            text.line(text.bold("You have no subscription at the moment.")),
-            *_muted(standing),
-            "Choose a plan to get signals in this chat. If you have just paid, you will hear from us in a minute.",
-            text.line("Paid and nothing happened? ", text.command("/fix"), " looks again."),
-            buttons=[[_PLANS]],
-        )
-    number = standing.open_signals
-    return text.message(
-        *(text.line(text.bold(holding.plan.name), f": {_holding(holding)}") for holding in standing.holdings),
-        f"Open signals now: {number}",
-        *_muted(standing),
-        buttons=[[text.Button("Latest signals", data="/latest"), _BILLING], [_mute_button(muted=standing.muted)]],
-    )
-
-
-def _holding(holding: access.Holding) -> str:
-    if holding.source == "operator":
-        return f"given by the operator until {figures.moment(holding.until)}" if holding.until else "given without end"
-    until = figures.moment(holding.until) if holding.until else "further notice"
-    if not holding.renews:
-        return f"cancelled, yours until {until}"
-    if holding.status == "past_due":
-        return f"the last payment failed; access until {until}. Please look at your card in the billing portal."
-    return f"active, paid until {until}, renews by itself"
-
-
-def _muted(standing: access.Standing) -> list[text.Line]:
-    return [text.line("Signals are muted. ", text.command("/unmute"), " brings them back.")] if standing.muted else []
-
-
-def _mute_button(*, muted: bool) -> text.Button:
-    return text.Button("Unmute signals", data="/unmute") if muted else text.Button("Mute signals", data="/mute")
-
-
-def fixed(standing: access.Standing) -> text.Message:
-    """The standing after everything was looked at again."""
-    shown = status(standing)
-    return text.Message((text.line("I have looked at your access again."), *shown.lines), shown.buttons)
-
-
-def muted(*, now_muted: bool) -> text.Message:
-    """Whether signals come from now on."""
-    words = (
-        "Muted: no signals in this chat until you unmute. Your subscription goes on, and notices about it still arrive."
-        if now_muted
-        else "Unmuted: signals arrive in this chat again."
-    )
-    return text.message(words, buttons=[[_mute_button(muted=now_muted), _STATUS]])
-
-
-def join() -> text.Message:
-    return text.message(
-        "There is nothing to join: your signals come to you in this chat, as soon as your subscription is on.",
-        buttons=[[_PLANS, _STATUS]],
-    )
-
-
-def service(report: health.Report) -> text.Message:
-    """Whether every part of the product is getting somewhere, with the age of its last progress."""
+def service(report: health.Report, paused: models.Switch | None = None) -> text.Message:
+    """Whether every part of the product is getting somewhere, with the age of its last progress, and a pause."""
     slow = [part for part in report.parts if not part.ok]
     if not report.parts:
         head = "Starting up: no part has reported yet."
@@ -125,8 +88,10 @@ def service(report: health.Report) -> text.Message:
     else:
         head = "Everything is working."
     alarms = len(report.alarms)
+    since = [f"The operator has paused new signals since {figures.moment(paused.at)}."] if paused else []
     return text.message(
         text.line(text.bold(head)),
+        *since,
         *(text.line(f"{'✓' if part.ok else '✕'} {_name(part)}: {figures.age(part.age)} ago") for part in report.parts),
         *([f"The operator has been told about {figures.counted(alarms, 'problem')}."] if alarms else []),
     )
@@ -148,7 +113,11 @@ def terms(service: catalogue.Service) -> text.Message:
 
 def privacy(service: catalogue.Service) -> text.Message:
     return text.message(
-        text.line(text.bold(f"{service.name}: privacy")), *text.paragraphs(service.privacy), *_operator(service)
+        text.line(text.bold(f"{service.name}: privacy")),
+        *text.paragraphs(service.privacy),
+        text.line(text.command("/export"), " sends you a copy of all of it, ", text.command("/delete"), " deletes it."),
+        *_operator(service),
+        buttons=[[text.Button("Send me a copy", data="/export"), text.Button("Delete my data", data="/delete")]],
     )
 
 
@@ -186,6 +155,11 @@ def unknown() -> text.Message:
     )
 
 
+def refused(reason: str) -> text.Message:
+    """Something cannot be done; the reason says what to do instead."""
+    return text.message(reason, buttons=[[_HELP]])
+
+
 def sent_privately() -> text.Message:
     """The only thing said in a public chat to somebody we know."""
     return text.message("I've sent it to you privately.")
@@ -195,4 +169,19 @@ def come_privately(payload: str) -> text.Message:
     """The only thing said in a public chat to somebody we cannot write to yet."""
     return text.message(
         "I answer that in our private chat.", buttons=[[text.Button("Open the private chat", start=payload)]]
+    )
+
+
+def turned_away(place_name: str, service: catalogue.Service) -> text.Message:
+    """Why a request to join a gated place was declined, and how one gets in."""
+    return text.message(
+        text.line(text.bold(f"{place_name} is for subscribers.")),
+        "Your account has no plan that opens it at the moment, so your request to join was declined.",
+        text.line(text.command("/plans"), " shows what there is, ", text.command("/subscribe"), " gets you in."),
+        "As soon as your subscription is on, ask to join again; you will be let in at once.",
+        text.line("Paid and still outside? Send ", text.command("/fix"), " in our private chat."),
+        *_support(service),
+        text.BLANK,
+        text.line(text.italic(service.name)),
+        buttons=[[text.Button("Plans and prices", start="plans")]],
     )

@@ -34,8 +34,13 @@ def r(value: Decimal) -> str:
 
 def moment(at: datetime) -> str:
     """A moment in UTC, to the minute: 14 Mar 2023, 18:00 UTC."""
+    return f"{day(at)}, {at.astimezone(UTC):%H:%M} UTC"
+
+
+def day(at: datetime) -> str:
+    """A day in UTC: 14 Mar 2023."""
     at = at.astimezone(UTC)
-    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
 def moment_of(iso: str | None) -> str:

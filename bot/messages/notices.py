@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import figures, signals, text
+from bot.messages import figures, linked, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -21,12 +21,28 @@ def access_started(facts: Facts, service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"Welcome! {facts['plan']} is on.")),
         text.line(f"Payment received, thank you. {term}"),
-        text.line("New signals arrive in this chat; those still open follow now. ", text.command("/status")),
+        *_where(facts, "New signals arrive in this chat; those still open follow now."),
         *_simulated(service),
         text.BLANK,
         text.line(text.italic(service.risk)),
-        buttons=[[text.Button("Latest signals", data="/latest"), text.Button("Status", data="/status")]],
+        buttons=[*_first_steps(facts)],
     )
+
+
+def _where(facts: Facts, in_private: str) -> list[text.Line]:
+    """Where signals arrive: in the places that the plan opens, where it opens any."""
+    names = ", ".join(str(name) for name in facts.get("places") or ())
+    if not names:
+        return [text.line(f"{in_private} ", text.command("/status"))]
+    return [
+        text.line(f"Your plan opens {names}, where signals are posted; ", text.command("/join"), " takes you in."),
+        text.line("Which of them also come to this chat is up to you: ", text.command("/settings")),
+    ]
+
+
+def _first_steps(facts: Facts) -> list[list[text.Button]]:
+    steps = [[text.Button("Latest signals", data="/latest"), text.Button("Status", data="/status")]]
+    return [[text.Button("Join your places", data="/join")], *steps] if facts.get("places") else steps
 
 
 def _simulated(service: catalogue.Service) -> list[text.Line]:
@@ -96,11 +112,12 @@ def second_subscription(facts: Facts, _service: catalogue.Service) -> text.Messa
 def granted(facts: Facts, service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"You have been given {facts['plan']}.")),
-        f"It is yours until {figures.moment_of(facts.get('until'))}. Signals arrive in this chat.",
+        f"It is yours until {figures.moment_of(facts.get('until'))}.",
+        *_where(facts, "Signals arrive in this chat."),
         *_simulated(service),
         text.BLANK,
         text.line(text.italic(service.risk)),
-        buttons=[[text.Button("Latest signals", data="/latest"), text.Button("Status", data="/status")]],
+        buttons=[*_first_steps(facts)],
     )
 
 
@@ -108,6 +125,33 @@ def revoked(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"The operator has ended the {facts['plan']} you were given.")),
         text.line("If you think this is a mistake, see ", text.command("/paysupport")),
+    )
+
+
+def link_asked(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return linked.question(facts)
+
+
+def accounts_linked(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return linked.linked(facts)
+
+
+def link_refused(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return linked.refused(facts)
+
+
+def account_left(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return linked.left(facts)
+
+
+def broadcast(facts: Facts, service: catalogue.Service) -> text.Message:
+    """The operator's own words to all members; what looks like a link in them is one."""
+    return text.message(
+        text.line(text.bold(f"{service.name}: a message from the operator")),
+        *text.paragraphs(str(facts.get("words", ""))),
+        *_simulated(service),
+        text.BLANK,
+        text.line(text.italic(service.risk)),
     )
 
 
@@ -136,6 +180,11 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         second_subscription,
         granted,
         revoked,
+        link_asked,
+        accounts_linked,
+        link_refused,
+        account_left,
+        broadcast,
         late_summary,
         alarm,
     )

@@ -1,9 +1,9 @@
-"""What we answer about plans, paying, and the latest signals."""
+"""What we answer about plans and paying."""
 
 from collections.abc import Sequence
 
-from bot.messages import signals, text
-from core import access, catalogue, models
+from bot.messages import text
+from core import access, catalogue
 from core.billing import plans
 
 _PLANS = text.Button("Plans and prices", data="/plans")
@@ -103,33 +103,3 @@ def nothing_to_manage() -> text.Message:
     return text.message(
         "You have no subscription, so nothing is charged and nothing needs to be cancelled.", buttons=[[_PLANS]]
     )
-
-
-def latest(
-    shown: Sequence[models.Signal], service: catalogue.Service, *, paying: bool, pairs: Sequence[str] = ()
-) -> text.Message:
-    """The signals, newest first; callers leave out the open ones that the reader has not paid for."""
-    rows: list[text.Line] = []
-    for signal in shown:
-        rows += [text.BLANK, *signals.listed(signal)]
-    head = "Latest signals" if paying else "Latest results"
-    open_to = [] if paying else [text.BLANK, text.line("Open signals go to subscribers: ", text.command("/subscribe"))]
-    return text.message(
-        text.line(text.bold(head)),
-        *(rows or [text.line("Nothing yet. Signals are rare on purpose; this list fills by itself.")]),
-        *open_to,
-        text.BLANK,
-        *([text.line(text.bold(service.notice))] if service.notice else []),
-        text.line(text.italic(service.risk)),
-        buttons=[*_pair_rows(pairs), *([] if paying else [[_PLANS]])],
-    )
-
-
-def which_pair(pairs: Sequence[str]) -> text.Message:
-    """The pair that was asked for is not watched; these are."""
-    return text.message("We do not watch that pair. These are the ones we watch:", buttons=_pair_rows(pairs))
-
-
-def _pair_rows(pairs: Sequence[str]) -> list[list[text.Button]]:
-    buttons = [text.Button(pair, data=f"/latest {pair}") for pair in pairs[:30]]
-    return [buttons[i : i + 3] for i in range(0, len(buttons), 3)]

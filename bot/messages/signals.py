@@ -3,7 +3,8 @@
 Every figure is computed from the stored prices of the signal; nothing here estimates or promises.
 """
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from bot.messages import figures, text
 from core import catalogue, clock, models
@@ -56,11 +57,10 @@ def _levels(signal: models.Signal) -> list[text.Line]:
 
 
 def _times(signal: models.Signal, *, dated: bool) -> list[text.Line]:
-    length = timedelta(seconds=timeframes.seconds(signal.timeframe))
     ends = text.line(f"Expires {figures.moment(clock.from_ms(signal.expires))}")
     if not dated:
         return [ends]
-    since = figures.moment(clock.from_ms(signal.candle) + length)
+    since = figures.moment(_closes(signal, signal.candle))
     return [ends, text.line(f"Given {since}; the price may have moved since.")]
 
 
@@ -115,6 +115,44 @@ def result(signal: models.Signal) -> text.Line:
     """A closed signal as anybody may read it: what it was and what came of it."""
     what = f" · {signal.symbol} {signal.direction} · {signal.timeframe} · #{signal.id}: "
     return text.line(text.bold(_ENDS[signal.status]), what, text.bold(_result(signal)))
+
+
+def closed_on(signal: models.Signal) -> text.Line:
+    """The same with the day on which it closed."""
+    when = _closes(signal, signal.close_candle) if signal.close_candle is not None else signal.closed_at
+    return (*result(signal), text.Span(f" · {figures.day(when)}")) if when else result(signal)
+
+
+def _closes(signal: models.Signal, candle: int) -> datetime:
+    """When this candle closed."""
+    return clock.from_ms(candle) + timedelta(seconds=timeframes.seconds(signal.timeframe))
+
+
+def whole(signal: models.Signal, events: Sequence[models.SignalEvent], *, levels: bool) -> list[text.Line]:
+    """The signal and everything that happened to it; with `levels` also what only those may read who have it."""
+    what = f"{signal.symbol} · {signal.timeframe} · #{signal.id}"
+    running = signal.status == SignalStatus.OPEN
+    ended = [] if running else [text.line(text.bold(f"{_ENDS[signal.status]}: {_result(signal)}"))]
+    ended += [] if running else [text.line(f"after {_duration(signal)}")]
+    return [
+        text.line(text.bold(f"{_WORDS[signal.direction]} {what}"), " · open" if running else ""),
+        *(_levels(signal) if levels else []),
+        *(_times(signal, dated=True) if running else []),
+        *ended,
+        *([text.BLANK] if events or signal.late else []),
+        *(_happened(signal, event) for event in events),
+        *([text.line("It came too late to be sent as fresh.")] if signal.late else []),
+        *([text.BLANK, text.line(signal.reason)] if levels and signal.reason else []),
+    ]
+
+
+_EVENTS = {"opened": "published, entry", "target": "target hit at", "stopped": "stopped at", "expired": "expired at"}
+
+
+def _happened(signal: models.Signal, event: models.SignalEvent) -> text.Line:
+    when = figures.moment(_closes(signal, event.candle))
+    said = _EVENTS.get(event.event, event.event)
+    return text.line(f"{when}: {said} {figures.price(event.price, signal.tick)}")
 
 
 def late(signals: list[dict[str, object]], service: catalogue.Service) -> text.Message:

@@ -64,11 +64,14 @@ Rows = tuple[tuple[Button, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What we say once; `picture` means that the signal's chart belongs to it."""
+    """What we say once; `picture`: the signal's chart belongs to it; `paid`: it is for its reader alone, so that a
+    platform which can forbid forwarding does.
+    """
 
     lines: tuple[Line, ...]
     buttons: Rows = ()
     picture: bool = False
+    paid: bool = False
 
     @property
     def plain(self) -> str:
@@ -81,6 +84,7 @@ class Message:
             "lines": [[[span.text, span.style, span.url, span.live] for span in line] for line in self.lines],
             "buttons": [[[b.text, b.data, b.url, b.start, b.place] for b in row] for row in self.buttons],
             "picture": self.picture,
+            "paid": self.paid,
         }
 
     @classmethod
@@ -88,7 +92,7 @@ class Message:
         """The message that `as_dict` wrote down."""
         lines = tuple(tuple(Span(*span) for span in line) for line in data["lines"])
         buttons = tuple(tuple(Button(*button) for button in row) for row in data["buttons"])
-        return cls(lines, buttons, bool(data["picture"]))
+        return cls(lines, buttons, bool(data["picture"]), bool(data.get("paid")))
 
 
 def line(*pieces: str | Span) -> Line:
@@ -119,10 +123,12 @@ def paragraphs(text: str) -> list[Line]:
     return [(Span(row, live=True),) if row.strip() else BLANK for row in text.strip().splitlines()]
 
 
-def message(*lines: Line | str, buttons: Iterable[Sequence[Button]] = (), picture: bool = False) -> Message:
+def message(
+    *lines: Line | str, buttons: Iterable[Sequence[Button]] = (), picture: bool = False, paid: bool = False
+) -> Message:
     """A message of these lines and rows of buttons."""
     rows = tuple(tuple(row) for row in buttons if row)
-    return Message(tuple(line(one) if isinstance(one, str) else one for one in lines), rows, picture)
+    return Message(tuple(line(one) if isinstance(one, str) else one for one in lines), rows, picture, paid)
 
 
 def repeated(whole: Message) -> Message:
@@ -151,7 +157,7 @@ def split(whole: Message, limit: int) -> list[Message]:
         parts[-1].append(row)
         room -= size
     trimmed = [tuple(_without_blank_ends(part)) for part in parts]
-    kept = [Message(lines) for lines in trimmed if lines] or [Message(())]
+    kept = [Message(lines, paid=whole.paid) for lines in trimmed if lines] or [Message((), paid=whole.paid)]
     kept[0] = replace(kept[0], picture=whole.picture)
     kept[-1] = replace(kept[-1], buttons=whole.buttons)
     return kept

@@ -1,7 +1,7 @@
 """A whole copy of what we keep about a member, for the member: every row that is theirs or names them.
 
-Rows are as they are stored, but for what protects others: the hashes of link codes, and the words of updates that other
-people sent. Deliveries are many, so each is a short list; `columns` says what stands where.
+Rows are as they are stored, but for secrets (hashes of link codes, tokens) and the words of updates that other people
+sent. Deliveries are many, so each is a short list; `columns` says what stands where.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -130,9 +130,16 @@ def _words(payload: dict[str, Any] | None) -> Sequence[str]:
 
 async def _told(session: AsyncSession, who: traces.Person) -> list[dict[str, Any]]:
     return [
-        {**_row(row, "body"), **({"body": said} if _theirs(row, said, who) else {})}
+        {**_row(row, "body"), **({"body": _without_tokens(said)} if _theirs(row, said, who) else {})}
         for row, said in await traces.told(session, who)
     ]
+
+
+def _without_tokens(said: Any) -> Any:
+    """What was said, without what would let its reader speak in our name for a while (Discord's interactions)."""
+    if isinstance(said, dict):
+        return {name: _without_tokens(value) for name, value in said.items() if name != "token"}
+    return [_without_tokens(value) for value in said] if isinstance(said, list) else said
 
 
 def _theirs(row: models.Inbox, said: Any, who: traces.Person) -> bool:

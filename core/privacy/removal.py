@@ -36,7 +36,7 @@ async def paying(session: AsyncSession, member_id: int) -> bool:
 
 
 async def remove(session: AsyncSession, member_id: int, *, now: datetime) -> Sequence[tuple[str, str]]:
-    """The member is gone; says which private chats (platform, address) were theirs.
+    """The member is gone; says which private chats (platform, address) that take our messages were theirs.
 
     Raises RefusedError while something is charged. Whoever writes again from such a chat is somebody new.
     """
@@ -44,7 +44,7 @@ async def remove(session: AsyncSession, member_id: int, *, now: datetime) -> Seq
     if await charged(session, member_id) or await paying(session, member_id):
         raise errors.RefusedError("Something is still being charged; it has to be cancelled first.")
     who = await traces.person(session, member_id)
-    chats = [(account.platform, account.address) for account in who.accounts]
+    chats = [(account.platform, account.address) for account in who.accounts if account.blocked_at is None]
     await _end(session, member_id, now)
     await places.settle(session, member_id, now=now)
     await _withdraw(session, who, now)
@@ -125,8 +125,9 @@ async def _unname(session: AsyncSession, whose: ColumnElement[bool]) -> int:
 async def sweep(session: AsyncSession, *, before: datetime, now: datetime) -> int:
     """What is personal and of no use any more is gone; says how many rows lost something.
 
-    That is the words and addresses of answers that were settled before this moment, and the numbers of people whom we
-    do not know and who are not inside a place. A removed member who is charged all the same stands as an alarm.
+    That is the words and addresses of answers that were settled before this moment, requests to link accounts that had
+    ended by then, and the numbers of people whom we do not know and who are not inside a place. A removed member who
+    is charged all the same stands as an alarm.
     """
     lost = await drop_answers(session, Delivery.settled_at < before)
     known = exists().where(
@@ -139,6 +140,7 @@ async def sweep(session: AsyncSession, *, before: datetime, now: datetime) -> in
         or_(Presence.checked_at.is_(None), Presence.checked_at < before),
     )
     lost += await _unname(session, old)
+    lost += await db.execute(session, delete(LinkRequest).where(LinkRequest.expires_at < before))
     await _warn(session, now)
     return lost
 

@@ -92,7 +92,7 @@ async def playing(folder: Path, url: str, play: Play) -> AsyncIterator[Stage]:
     database = db.Database(url)
     try:
         await community.settle_in(database, play.people, datetime.now(UTC))
-        async with world.World.open(folder, start=START, markets=markets, limits=play.limits) as around:
+        async with world.World.open(folder, start=START, markets=markets, limits=play.limits, discord=False) as around:
             for chat in play.people.chats:
                 around.telegram.person(chat, f"Member {chat}", started=True)
             env = {**around.environment(), "DATABASE_URL": url, "SECRET_KEY": "a-secret-of-the-benchmark", "ADMINS": ""}

@@ -26,20 +26,30 @@ class Chat:
         given = {"stripe_api_key": "sk_test_x", "public_url": "https://site.example"} | conf
         self.settings: settings.Settings = conftest.make_settings(database, **given)
 
-    async def replies(self, text: str, *, person: str = "7", chat: str = "", data: str = "") -> list[commands.Reply]:
-        ask = commands.Ask("telegram", person, chat or person, person, not chat, "Ann", "ann", text, data)
+    async def replies(
+        self, text: str, *, person: str = "7", chat: str = "", data: str = "", platform: str = "telegram", **given: Any
+    ) -> list[commands.Reply]:
+        names = {"name": "Ann", "username": "ann"} if platform == "telegram" else {"name": "Bob", "username": "bob"}
+        facts = {"chat": chat or person, "home": person, "private": not chat, **names, "text": text, "data": data}
+        ask = commands.Ask(platform, person, **(facts | given))
         async with self.db.transaction() as session:
             desk = commands.Desk(self.settings, self.book, self.now, "our_bot")
             return await commands.answer(session, ask, desk)
 
-    async def ask(self, text: str, *, person: str = "7", data: str = "") -> messages.Message:
-        (reply,) = await self.replies(text, person=person, data=data)
+    async def ask(
+        self, text: str, *, person: str = "7", data: str = "", platform: str = "telegram", **given: Any
+    ) -> messages.Message:
+        (reply,) = await self.replies(text, person=person, data=data, platform=platform, **given)
         assert reply.address == person
         return reply.message
 
-    async def member(self, person: str = "7") -> int:
+    async def said(self, text: str, **given: Any) -> str:
+        """The words of the answer, with common spaces."""
+        return (await self.ask(text, **given)).plain.replace("\u202f", " ").replace("\u2060", "")
+
+    async def member(self, person: str = "7", platform: str = "telegram") -> int:
         async with self.db.transaction() as session:
-            known = await members.find(session, "telegram", person)
+            known = await members.find(session, platform, person)
             assert known is not None
             return known.member_id
 
@@ -57,10 +67,14 @@ class Chat:
                 price = {"amount": 2900, "currency": "usd", "interval": "month", "interval_count": 1}
                 await plans.keep(session, plan.key, price_id=plan.price_id, now=self.now, **price)
 
-    async def published(self, *rows: models.Signal) -> None:
+    async def published(self, *rows: models.Base) -> None:
         async with self.db.transaction() as session:
             session.add_all(rows)
 
 
 def labels(message: messages.Message) -> list[str]:
-    return [button.data or button.url or f"start={button.start}" for row in message.buttons for button in row]
+    return [_label(button) for row in message.buttons for button in row]
+
+
+def _label(button: messages.Button) -> str:
+    return button.data or button.url or (f"place={button.place}" if button.place else f"start={button.start}")

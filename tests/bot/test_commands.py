@@ -1,5 +1,6 @@
 """What a person asks in private and what comes back."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -7,7 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from bot import commands
+from bot import commands, messages
 from core import access, catalogue, db, health, models
 from core.billing import links
 from core.models import SignalStatus
@@ -71,12 +72,44 @@ async def test_deep_links_lead_to_their_answer(lite: Chat, payload: str, head: s
     assert (await lite.ask(f"/start {payload}")).plain.startswith(head)
 
 
-async def test_help_lists_every_command(lite: Chat) -> None:
+async def test_help_lists_every_command_under_its_heading(lite: Chat) -> None:
     message = await lite.ask("/help")
 
     for command in commands.COMMANDS:
-        assert f"/{command.name} – {command.description}" in message.plain
+        assert (f"/{command.name} – {command.description}" in message.plain) is not command.operator
+    shown = [line for line in message.plain.splitlines() if line in messages.answers.TOPICS.values()]
+    assert shown == ["Signals and results", "Your membership", "How signals reach you", "Your data", "About us"]
     assert "@help_desk" in message.plain
+
+
+def test_every_command_has_a_name_and_a_place_that_the_platforms_take() -> None:
+    paths = [command.slash or command.name for command in commands.COMMANDS]
+    groups = [path.partition(" ")[0] for path in paths if " " in path]
+
+    assert len(set(paths)) == len(paths)
+    assert set(groups).isdisjoint(path for path in paths if " " not in path)
+    assert all(groups.count(group) <= 25 for group in groups)
+    for command, path in zip(commands.COMMANDS, paths, strict=True):
+        assert re.fullmatch(r"[a-z0-9_]{1,32}", command.name)
+        assert re.fullmatch(r"[a-z]{1,32}( [a-z]{1,32})?", path)
+        assert 1 <= len(command.description) <= 100
+        assert command.topic in messages.answers.TOPICS
+        assert command.operator == path.startswith("admin ")
+        wanted = [option.required for option in command.options]
+        assert wanted == sorted(wanted, reverse=True)
+        assert all(re.fullmatch(r"[a-z]{1,32}", option.name) for option in command.options)
+        assert all(1 <= len(option.description) <= 100 for option in command.options)
+        assert all((option.kind == "choice") == bool(option.choices) for option in command.options)
+
+
+def test_menus_hold_operators_commands_for_operators_only() -> None:
+    everybody, groups = [[row.name for row in commands.menu(group=only, operator=False)] for only in (False, True)]
+    operators = [row.name for row in commands.menu(group=False, operator=True)]
+
+    assert "admin" not in everybody
+    assert operators == [row.name for row in commands.COMMANDS]
+    assert groups == ["start", "latest", "record", "plans", "service", "help"]
+    assert len(operators) <= 100
 
 
 async def test_plans_show_prices_and_what_they_open(lite: Chat) -> None:

@@ -52,7 +52,7 @@ class Sandbox:
         self._thread.join(10)
 
     async def _live(self) -> None:
-        async with world.World.open(self._folder) as self.world:
+        async with world.World.open(self._folder, discord=False) as self.world:
             self.environment = self.world.environment()
             await self.world.telegram.start(world.MEMBER)
             self._ready.set()

@@ -4,96 +4,27 @@ The history is what the stand-ins saw at the edges of the product. A verdict nam
 signal, so that it can be looked up in the history by its numbers.
 """
 
+import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from tests.sandbox import checker_reading, history
+from tests.sandbox import checker_places, checker_reading, checker_verdict, history
 
+Account = checker_reading.Account
 Copy = checker_reading.Copy
 Entitlement = checker_reading.Entitlement
+Linked = checker_places.Linked
+Place = checker_places.Place
+Rules = checker_verdict.Rules
+Span = checker_reading.Span
+Verdict = checker_verdict.Verdict
 Row = dict[str, Any]
+Fresh = dict[int, list[Copy]]
+named = checker_reading.named
 
 _STALE = {"5m": 150.0, "15m": 450.0}
 """Seconds after which an opening is stale: half its timeframe, at most 15 minutes."""
-_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the judge allows.
-
-    `copies`: of one opening in one chat (2 where ambiguous sends are resent). `settling`: seconds after somebody's
-    payment ended in which the product could not have heard of it, and for requests that were on their way when a flood
-    pause began. `updates_lost`: an update whose sending was ambiguous is not resent, so it may be missing.
-    """
-
-    copies: int = 1
-    settling: float = 5.0
-    pause_settling: float = 1.0
-    per_second: int = 30
-    stale_after: float | None = None
-    updates_lost: bool = False
-
-
-@dataclass
-class Verdict:
-    """Faults in words, each list empty when all is well, and the counts they were found among."""
-
-    rules: Rules
-    signals: int = 0
-    openings: int = 0
-    updates: int = 0
-    entitled: int = 0
-    most_copies: int = 0
-    busiest_second: int = 0
-    lost: list[str] = field(default_factory=list)
-    lost_updates: list[str] = field(default_factory=list)
-    repeats: list[str] = field(default_factory=list)
-    unpaid: list[str] = field(default_factory=list)
-    early_updates: list[str] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
-    in_pause: list[str] = field(default_factory=list)
-
-    @property
-    def faults(self) -> dict[str, list[str]]:
-        """What breaks the rules, by kind."""
-        too_many = [row for row in self.repeats if _count(row) > self.rules.copies]
-        found = {
-            "lost": self.lost,
-            "updates lost": [] if self.rules.updates_lost else self.lost_updates,
-            "too many copies": too_many,
-            "to somebody not entitled": self.unpaid,
-            "update without its opening before it": self.early_updates,
-            "stale": self.stale,
-            "sent inside a flood pause": self.in_pause,
-        }
-        if self.busiest_second > self.rules.per_second:
-            found["too fast"] = [f"{self.busiest_second} messages within one second (allowed {self.rules.per_second})"]
-        return {kind: rows for kind, rows in found.items() if rows}
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing breaks the rules."""
-        return not self.faults
-
-    def __str__(self) -> str:
-        counts = (
-            f"{self.signals} signals, {self.entitled} chats entitled at some time; {self.openings} openings and "
-            f"{self.updates} updates arrived, at most {self.most_copies} of one opening in one chat; "
-            f"busiest second {self.busiest_second}"
-        )
-        kinds = (
-            f"lost {len(self.lost)}, updates lost {len(self.lost_updates)}, repeats {len(self.repeats)}, "
-            f"to unpaid {len(self.unpaid)}, out of order {len(self.early_updates)}, stale {len(self.stale)}, "
-            f"in a flood pause {len(self.in_pause)}"
-        )
-        lines = [f"{'GOOD' if self.ok else 'BAD'}: {counts}", f"  {kinds}"]
-        for kind, rows in self.faults.items():
-            lines += [f"  {kind}:", *(f"    {row}" for row in rows[:_SHOWN])]
-            lines += [f"    … and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
-        return "\n".join(lines)
 
 
 def judge(
@@ -102,30 +33,40 @@ def judge(
     entitled: Iterable[Entitlement],
     expected_signals: Iterable[int] = (),
     rules: Rules | None = None,
+    places: Iterable[Place] = (),
+    accounts: Iterable[Linked] = (),
+    private: Iterable[Account] = (),
 ) -> Verdict:
     """The verdict over the whole history.
 
     `entitled` says who may have what is paid, and when. `expected_signals` are numbers that must have been published:
-    one that nobody got counts as lost to everybody who was ever entitled.
+    one that nobody got counts as lost to everybody who was ever entitled. `places` are the gated ones: what is posted
+    there counts as read by everybody inside. `accounts` says which of them are one person: what one of them may have,
+    all may, and what one of them read, the person has. `private` are Discord accounts that get every signal in their
+    private chat; on Telegram everybody does who is not inside a place.
     """
     rows = account.events if isinstance(account, history.History) else account
-    return _Case(rows, list(entitled), set(expected_signals), rules or Rules()).verdict()
+    case = _Case(rows, list(entitled), list(accounts), rules or Rules())
+    case.stays = {place.chat: checker_places.stays(rows, place) for place in places}
+    case.expected, case.private = set(expected_signals), set(private)
+    return case.verdict()
 
 
 class _Case:
-    def __init__(self, rows: Sequence[Row], entitled: list[Entitlement], expected: set[int], rules: Rules) -> None:
-        self.rows, self.rules, self.expected = rows, rules, expected
+    def __init__(self, rows: Sequence[Row], entitled: list[Entitlement], together: list[Linked], rules: Rules) -> None:
+        self.rows, self.rules, self.together = rows, rules, together
         self.times = checker_reading.clock(rows)
         self.place = {row["n"]: place for place, row in enumerate(rows)}
-        self.entitled: dict[int, list[Entitlement]] = defaultdict(list)
-        for one in entitled:
-            self.entitled[one.chat].append(one)
+        self.entitled = checker_places.shared(entitled, together)
         self.openings, self.updates = checker_reading.openings(rows), checker_reading.updates(rows)
         self.found = Verdict(rules)
+        self.stays: dict[checker_reading.Chat, checker_places.Stays] = {}
+        self.expected: set[int] = set()
+        self.private: set[Account] = set()
 
     def verdict(self) -> Verdict:
         found = self.found
-        fresh: dict[int, list[Copy]] = defaultdict(list)
+        fresh: Fresh = defaultdict(list)
         for copy in self.openings:
             fresh[copy.signal].append(copy)
         found.signals = len(fresh.keys() | self.expected)
@@ -134,63 +75,103 @@ class _Case:
         self._copies()
         self._order()
         self._entitlement()
+        self._doors()
         self._staleness(fresh)
         self._speed()
         return found
 
-    def _lost(self, fresh: dict[int, list[Copy]]) -> None:
+    # --- lost
+
+    def _lost(self, fresh: Fresh) -> None:
         for signal in sorted(fresh.keys() | self.expected):
             copies = fresh.get(signal, [])
-            got = {copy.chat for copy in copies}
-            due = self._due(copies) if copies else set(self.entitled)
-            self.found.lost += [f"#{signal} never reached chat {chat}" for chat in sorted(due - got)]
+            got = self._readers(copies)
+            for person in self._due(copies):
+                if not person & got:
+                    names = " or ".join(named(account) for account in sorted(person, key=checker_reading.order))
+                    self.found.lost.append(f"#{signal} never reached {names}")
 
-    def _due(self, copies: list[Copy]) -> set[int]:
-        """Chats entitled all the time from the first copy of an opening to its last one."""
-        first, last = copies[0].n, copies[-1].n
-        return {
-            chat
-            for chat, spans in self.entitled.items()
+    def _readers(self, copies: list[Copy]) -> set[Account]:
+        """Who saw one of the copies, in private or in a place."""
+        alone = {copy.chat for copy in copies if checker_reading.private(copy.chat)}
+        inside = (self.stays[copy.chat].readers(copy.n) for copy in copies if copy.chat in self.stays)
+        return alone.union(*inside)
+
+    def _due(self, copies: list[Copy]) -> list[frozenset[Account]]:
+        """The people who must have the opening: entitled all the time from its first copy to its last one, and all
+        that time either with a chat of their own or inside a place that carries it."""
+        if not copies:
+            people = {checker_places.person(account, self.together) for account in self.entitled}
+            return _sorted(people)
+        first, last = copies[0].n, _last(copies)
+        people = {
+            checker_places.person(account, self.together, first, last)
+            for account, spans in self.entitled.items()
             if any(span.holds(first) and span.holds(last) for span in spans)
         }
+        places = [stays for stays in self.stays.values() if stays.place.carries(copies[0].market[0])]
+        inside = set[Account]().union(*(stays.readers(first) for stays in places))
+        # Who went in or out of a place meanwhile, or just before, may have been between the ways.
+        since = self._since(first)
+        moving = {one for stays in places for one in stays.inside if stays.moved(one, since, last)}
+        return _sorted(person for person in people if self._reached(person, inside) and not person & moving)
+
+    def _since(self, n: int) -> int:
+        """The first event that is no longer before this one than settling takes."""
+        return int(self.rows[bisect.bisect_left(self.times, self._time_of(n) - self.rules.settling)]["n"])
+
+    def _reached(self, person: frozenset[Account], inside: set[Account]) -> bool:
+        alone = any(isinstance(account, int) or account in self.private for account in person)
+        return alone or bool(person & inside)
+
+    # --- copies and their order
 
     def _copies(self) -> None:
         openings = Counter((copy.chat, copy.signal) for copy in self.openings)
         updates = Counter((copy.chat, copy.signal) for copy in self.updates)
         self.found.most_copies = max(openings.values(), default=0)
         for kind, counted in (("opening", openings), ("update", updates)):
-            for (chat, signal), number in sorted(counted.items()):
-                if number > 1:
-                    self.found.repeats.append(f"{number} copies of the {kind} of #{signal} in chat {chat}")
+            for (chat, signal), number in sorted(counted.items(), key=_by_chat):
+                resent = kind == "opening" and isinstance(chat, int)
+                told = f"{number} copies of the {kind} of #{signal} in {named(chat)}"
+                self.found.repeats += [told] if number > 1 else []
+                self.found.too_many += [told] if number > (self.rules.copies if resent else 1) else []
 
     def _order(self) -> None:
-        first: dict[tuple[int, int], Copy] = {}
-        for copy in self.openings:
-            first.setdefault((copy.chat, copy.signal), copy)
+        first: dict[tuple[checker_reading.Chat, int], Copy] = {}
         ids = defaultdict(set)
         for copy in self.openings:
+            first.setdefault((copy.chat, copy.signal), copy)
             ids[copy.chat, copy.signal].add(copy.message)
         told = {copy.signal for copy in self.updates}
         for copy in self.updates:
-            where = f"#{copy.signal} in chat {copy.chat} (event {copy.n})"
+            where = f"#{copy.signal} in {named(copy.chat)} (event {copy.n})"
             opening = first.get((copy.chat, copy.signal))
             if opening is None or opening.n > copy.n:
                 self.found.early_updates.append(where)
             elif copy.reply_to not in ids[copy.chat, copy.signal]:
                 self.found.early_updates.append(f"{where}: no reply to its opening")
         got = {(copy.chat, copy.signal) for copy in self.updates}
-        for chat, signal in sorted(first.keys() - got):
+        for chat, signal in sorted(first.keys() - got, key=lambda key: (checker_reading.order(key[0]), key[1])):
             if signal in told:
-                self.found.lost_updates.append(f"the end of #{signal} was never told in chat {chat}")
+                self.found.lost_updates.append(f"the end of #{signal} was never told in {named(chat)}")
+
+    # --- who may have what
 
     def _entitlement(self) -> None:
         for row, signals in checker_reading.paid_messages(self.rows):
-            if not self._may_have(row):
-                what = ", ".join(f"#{signal}" for signal in signals) or "a chart"
-                self.found.unpaid.append(f"{what} in chat {row['chat_id']} (event {row['n']})")
+            chat = checker_reading.where(row)
+            what = ", ".join(f"#{signal}" for signal in signals) or "a chart"
+            told = f"{what} in {named(chat)} (event {row['n']})"
+            if checker_reading.private(chat):
+                self.found.unpaid += [] if self._may_have(chat, row) else [told]
+            elif row.get("public"):
+                self.found.given_away.append(f"{told}, which everybody sees")
+            elif chat not in self.stays and not self._may_have(chat, row):
+                self.found.given_away.append(f"{told}, which is no gated place")
 
-    def _may_have(self, row: Row) -> bool:
-        for span in self.entitled.get(row["chat_id"], ()):
+    def _may_have(self, chat: Account, row: Row) -> bool:
+        for span in self.entitled.get(chat, ()):
             if span.holds(row["n"]):
                 return True
             ended = span.until is not None and span.since <= row["n"]
@@ -201,7 +182,44 @@ class _Case:
     def _time_of(self, n: int) -> float:
         return self.times[self.place[n]]
 
-    def _staleness(self, fresh: dict[int, list[Copy]]) -> None:
+    # --- doors
+
+    def _doors(self) -> None:
+        for stays in self.stays.values():
+            for account, spans in stays.inside.items():
+                for gap in [] if stays.free(account) else checker_places.without(spans, self.entitled, account):
+                    if (seconds := self._lasts(gap)) > self.rules.settling:
+                        told = f"{named(account)} was inside {stays.place.name} for {seconds:.1f} s"
+                        self.found.not_paying.append(f"{told} (from event {gap.since})")
+            self._kept_out(stays)
+
+    def _kept_out(self, stays: checker_places.Stays) -> None:
+        """Who paid, and was on the server or asked at the door, and was not let in in time."""
+        waited = [
+            (account, gap)
+            for account, near in stays.near.items()
+            for paid in self.entitled.get(account, ())
+            for gap in checker_places.without(_common(near, paid), stays.inside, account)
+        ]
+        for account, asked, answered, let_in in stays.requests:
+            for paid in self.entitled.get(account, ()):
+                waited += [(account, part) for part in _common([Span(asked, answered)], paid)]
+                if not let_in and answered is not None and paid.holds(asked) and paid.holds(answered):
+                    told = f"{named(account)} was turned away from {stays.place.name} (event {answered})"
+                    self.found.kept_out.append(told)
+        for account, gap in waited:
+            if (seconds := self._lasts(gap)) > self.rules.entering:
+                told = f"{named(account)} waited outside {stays.place.name} for {seconds:.1f} s"
+                self.found.kept_out.append(f"{told} (from event {gap.since})")
+
+    def _lasts(self, span: Span) -> float:
+        """The seconds of a span, up to the history's end where it has none."""
+        begin = self._time_of(span.since) if span.since in self.place else self.times[0]
+        return (self.times[-1] if span.until is None else self._time_of(span.until)) - begin
+
+    # --- time
+
+    def _staleness(self, fresh: Fresh) -> None:
         closes: dict[tuple[str, str], float] = {}
         begun: dict[int, float] = {}
         by_number = {copies[0].n: copies[0] for copies in fresh.values()}
@@ -215,7 +233,7 @@ class _Case:
             age = copy.at - begun[copy.signal]
             limit = self.rules.stale_after or _STALE.get(copy.market[1], 900.0)
             if age > limit and "still open" not in copy.marks:
-                self.found.stale.append(f"#{copy.signal} in chat {copy.chat} was {age:.1f} s old (event {copy.n})")
+                self.found.stale.append(f"#{copy.signal} in {named(copy.chat)} was {age:.1f} s old (event {copy.n})")
 
     def _speed(self) -> None:
         sent = sorted(row["at"] for row in self.rows if row["event"] == "telegram_message")
@@ -225,11 +243,24 @@ class _Case:
                 oldest += 1
             self.found.busiest_second = max(self.found.busiest_second, place - oldest + 1)
         for row in self.rows:
-            if row["event"] == "telegram_request_in_pause" and row["since"] > self.rules.pause_settling:
-                where = f"{row['method']} to chat {row['chat_id']}"
+            if row["event"].endswith("_request_in_pause") and row["since"] > self.rules.pause_settling:
+                where = f"{row['method']} to chat {row['chat_id']}" if "chat_id" in row else f"Discord's {row['route']}"
                 self.found.in_pause.append(f"{where}, {row['since']:.1f} s into the pause (event {row['n']})")
 
 
-def _count(row: str) -> int:
-    number = int(row.split(" ", 1)[0])
-    return number if " opening " in row else number * 1000  # an update is never resent
+def _last(copies: list[Copy]) -> int:
+    """The end of the fan-out; what was handed to newcomers later is no part of it."""
+    return next((copy.n for copy in reversed(copies) if "still open" not in copy.marks), copies[-1].n)
+
+
+def _sorted(people: Iterable[frozenset[Account]]) -> list[frozenset[Account]]:
+    return sorted(people, key=lambda person: sorted(map(checker_reading.order, person)))
+
+
+def _common(spans: Iterable[Span], paid: Span) -> list[Span]:
+    return [part for span in spans if (part := span.within(paid))]
+
+
+def _by_chat(counted: tuple[tuple[checker_reading.Chat, int], int]) -> tuple[tuple[str, int], int, int]:
+    (chat, signal), number = counted
+    return checker_reading.order(chat), signal, number

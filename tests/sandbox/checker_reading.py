@@ -1,6 +1,10 @@
 """What the history says, read for the checker: signal messages in chats, who had paid when, and the wall clock.
 
 Nothing here knows the product's tables or its code: a signal is known by the words and the `#N` that a person reads.
+
+Chats and accounts are named alike: a Telegram chat by its number (a person's private chat has the person's number, a
+group's or channel's is negative), a Discord account and its private chat as ("discord", number), a channel of a
+Discord server as ("channel", number).
 """
 
 import base64
@@ -11,13 +15,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.sandbox import discord_text
+
 Row = dict[str, Any]
+Chat = int | tuple[str, int]
+Account = Chat
 
 _OPENING = re.compile(r"[▲▼] (?:Long|Short) (\S+) · (\w+) · #(\d+)(?: \((repeat|still open)\))*$")
 _UPDATE = re.compile(r"[✓✕○] (?:Target hit|Stopped|Expired) · (\S+) \w+ · (\w+) · #(\d+)$")
 _PAID = re.compile(r"[▲▼] (?:Long|Short) \S")
 _NUMBER = re.compile(r"[▲▼] (?:Long|Short) [^\n]*?#(\d+)")
+_RECORD = re.compile(r"^[✓✕○] (?:Target hit|Stopped|Expired): ", re.MULTILINE)
+"""What a single signal's page says when it has ended: everybody may read that one."""
 _OFTEN_BROKEN = "\u2060"  # the product breaks what looks like a link with word joiners
+_LAID = frozenset({"telegram_message", "discord_message"})
+_SHOWN = _LAID | {"telegram_edit", "discord_edit", "discord_ephemeral"}
 _OWN_CLOCK = frozenset({"stripe_ended", "stripe_cancel_planned"})
 """Events whose `at` is a moment of Stripe's clock, not the moment at which they were written down."""
 _CHECKOUT = re.compile(r"/checkout/([A-Za-z0-9_-]+)\.")
@@ -29,7 +41,7 @@ class Copy:
 
     n: int
     at: float
-    chat: int
+    chat: Chat
     message: int
     signal: int
     market: tuple[str, str]
@@ -38,20 +50,72 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Entitlement:
-    """A chat may have what is paid from the event numbered `since` until the one numbered `until` (None: still)."""
+class Span:
+    """From the event numbered `since` until before the one numbered `until` (None: still)."""
 
-    chat: int
     since: int = -1
     until: int | None = None
 
     def holds(self, n: int) -> bool:
         return self.since <= n and (self.until is None or n < self.until)
 
+    def within(self, other: "Span") -> "Span | None":
+        """The part of it that lies in the other one too."""
+        ends = [end for end in (self.until, other.until) if end is not None]
+        part = Span(max(self.since, other.since), min(ends, default=None))
+        return part if part.until is None or part.since < part.until else None
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """An account may have what is paid from the event numbered `since` until the one numbered `until` (None: still)."""
+
+    chat: Account
+    since: int = -1
+    until: int | None = None
+
+    @property
+    def span(self) -> Span:
+        return Span(self.since, self.until)
+
+    def holds(self, n: int) -> bool:
+        return self.span.holds(n)
+
+
+def named(chat: Chat) -> str:
+    """The chat as a verdict names it."""
+    if isinstance(chat, int):
+        return f"chat {chat}"
+    return f"Discord {'channel' if chat[0] == 'channel' else 'chat'} {chat[1]}"
+
+
+def order(chat: Chat) -> tuple[str, int]:
+    """A key by which chats of both platforms can be sorted."""
+    return ("", chat) if isinstance(chat, int) else chat
+
+
+def private(chat: Chat) -> bool:
+    """Whether only one account reads what lies there: the one with the chat's own name."""
+    return chat > 0 if isinstance(chat, int) else chat[0] == "discord"
+
+
+def where(row: Row) -> Chat:
+    """The chat of a message's event; an answer that one person sees lies in that person's private chat."""
+    if row["event"].startswith("telegram_"):
+        chat: int = row["chat_id"]
+        return chat
+    return ("channel", row["channel_id"]) if row["user_id"] is None else ("discord", row["user_id"])
+
+
+def words(row: Row) -> str:
+    """What a person reads in the message."""
+    text = str(row["text"]).replace(_OFTEN_BROKEN, "")
+    return text if row["event"].startswith("telegram_") else discord_text.plain(text)
+
 
 def openings(rows: Iterable[Row]) -> list[Copy]:
     """Every copy of every opening that lay in a chat, oldest first."""
-    return [copy for row in rows if (copy := _copy(row, _OPENING))]
+    return [copy for row in rows if (copy := _copy(row, _OPENING)) and not _RECORD.search(words(row))]
 
 
 def updates(rows: Iterable[Row]) -> list[Copy]:
@@ -60,15 +124,15 @@ def updates(rows: Iterable[Row]) -> list[Copy]:
 
 
 def _copy(row: Row, form: re.Pattern[str]) -> Copy | None:
-    if row["event"] != "telegram_message":
+    if row["event"] not in _LAID:
         return None
-    first = str(row["text"]).replace(_OFTEN_BROKEN, "").partition("\n")[0]
+    first = words(row).partition("\n")[0]
     found = form.match(first)
     if not found:
         return None
     marks = frozenset(mark for mark in ("repeat", "still open") if f"({mark})" in first)
     market = (found[1], found[2])
-    return Copy(row["n"], row["at"], row["chat_id"], row["message_id"], int(found[3]), market, marks, row["reply_to"])
+    return Copy(row["n"], row["at"], where(row), row["message_id"], int(found[3]), market, marks, row["reply_to"])
 
 
 def paid_messages(rows: Iterable[Row]) -> list[tuple[Row, list[int]]]:
@@ -76,11 +140,17 @@ def paid_messages(rows: Iterable[Row]) -> list[tuple[Row, list[int]]]:
     numbers of the signals in it."""
     shown = []
     for row in rows:
-        if row["event"] in {"telegram_message", "telegram_edit"}:
-            text = str(row["text"]).replace(_OFTEN_BROKEN, "")
-            if row["has_photo"] or _PAID.search(text):
+        if row["event"] in _SHOWN:
+            text = words(row)
+            if row["has_photo"] or _is_paid(text):
                 shown.append((row, [int(number) for number in _NUMBER.findall(text)]))
     return shown
+
+
+def _is_paid(text: str) -> bool:
+    lines = [line for line in text.splitlines() if _PAID.search(line)]
+    record = len(lines) == 1 and text.startswith(lines[0]) and _RECORD.search(text)
+    return bool(lines) and not record
 
 
 def clock(rows: Sequence[Row]) -> list[float]:
@@ -92,13 +162,13 @@ def clock(rows: Sequence[Row]) -> list[float]:
     return times
 
 
-def payers(rows: Iterable[Row], chats: Mapping[str, int]) -> list[Entitlement]:
-    """Who had paid from when to when, from what happened at Stripe; `chats` names each Stripe member's chat.
+def payers(rows: Iterable[Row], chats: Mapping[str, Account]) -> list[Entitlement]:
+    """Who had paid from when to when, from what happened at Stripe; `chats` names each Stripe member's account.
 
     Paying begins it. The subscription's end, a full refund, a dispute, or the status `unpaid` ends it, and a later
     payment begins it anew.
     """
-    running: dict[str, tuple[int, int]] = {}
+    running: dict[str, tuple[Account, int]] = {}
     over: list[Entitlement] = []
     for row in rows:
         chat, sub = chats.get(str(row.get("member"))), str(row.get("subscription"))
@@ -122,13 +192,15 @@ def _ends(row: Row) -> bool:
     return False
 
 
-def members(urls: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """The chat of every member, from the checkout links (chat, address) that lay in chats: a link names its member."""
-    found: dict[str, int] = {}
+def members(urls: Iterable[tuple[Account, str]]) -> dict[str, Account]:
+    """The account of every member, from the checkout links (account, address) that lay in chats: a link names its
+    member. Where a member has several accounts it is the one whose link comes first; give them oldest first.
+    """
+    found: dict[str, Account] = {}
     for chat, url in urls:
         part = _CHECKOUT.search(url)
         if part:
-            found[_member(part[1])] = chat
+            found.setdefault(_member(part[1]), chat)
     return found
 
 

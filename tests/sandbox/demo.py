@@ -120,7 +120,8 @@ async def _live(folder: Path) -> int:
 async def visited(world: World, product_url: str, *ports: int) -> AsyncIterator[str]:
     """The phone page over this world, at the address it yields."""
     beside = panel.Panel(world, product_url)
-    page = phone.Phone(world.telegram, panel.SEATS, facts=beside.facts, deeds=beside.deeds)
+    on_discord = world.discord if world.both else None
+    page = phone.Phone(world.telegram, panel.SEATS, facts=beside.facts, deeds=beside.deeds, discord=on_discord)
     async with phone.serving(page, product.free_port(*ports)) as url:
         yield url
 

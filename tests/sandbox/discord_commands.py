@@ -57,9 +57,9 @@ class Commands:
         Raises ValueError when no such command is offered there.
         """
         name, *rest = words.split()
-        offered = [*self.of(guild_id), *self.of(None)] if guild_id is not None else self.of(None)
-        command = next((one for one in offered if one["name"] == name and one["type"] == 1), None)
-        if command is None or not _offered(command, guild_id):
+        told = [*self.of(guild_id), *self.of(None)] if guild_id is not None else self.of(None)
+        command = next((one for one in told if one["name"] == name and one["type"] == 1), None)
+        if command is None or not offered(command, guild_id):
             raise ValueError(f"no command /{name} is offered there")
         path, options = [], command.get("options", [])
         for word in rest:
@@ -73,7 +73,7 @@ class Commands:
         return command, path, options
 
 
-def _offered(command: Json, guild_id: int | None) -> bool:
+def offered(command: Json, guild_id: int | None) -> bool:
     contexts = command.get("contexts")
     if contexts is not None:
         return (IN_BOT_DM if guild_id is None else IN_GUILD) in contexts

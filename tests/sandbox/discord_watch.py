@@ -24,6 +24,10 @@ class Watched:
             if future in waiting:
                 waiting.remove(future)
 
+    def version(self, key: int) -> int:
+        """The version as it is now, 0 before the first change."""
+        return self._versions.get(key, 0)
+
     def changed(self, key: int) -> None:
         """Whoever watches the channel or the user knows that something is new."""
         self._versions[key] = self._versions.get(key, 0) + 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.sandbox import checker_reading, market_history, phone, stripe_billing, stripe_pages
+from tests.sandbox import checker_reading, market_history, phone, stripe_billing, stripe_pages, telegram_chats
 from tests.sandbox import world as worlds
 
 Json = dict[str, Any]
@@ -17,7 +17,7 @@ _CURVE = 60
 _TOLD = 7
 
 SEATS = (
-    phone.Seat(worlds.MEMBER, "You", "You are Maya, a new member"),
+    phone.Seat(worlds.MEMBER, "You", "You are Maya, a new member", worlds.MAYA_D),
     phone.Seat(worlds.STRANGER, "Noah", "looks around, never pays"),
     phone.Seat(worlds.OPERATOR, "Olga", "operates the service"),
 )
@@ -28,6 +28,7 @@ class Panel:
 
     def __init__(self, world: worlds.World, product_url: str) -> None:
         self._world, self._product_url = world, product_url
+        self._steps = {key: text for key, text in _STEPS.items() if world.both or key not in _ON_BOTH}
         self._read = 0
         self._told: list[Json] = []
         self._met: dict[str, bool] = {}
@@ -82,7 +83,7 @@ class Panel:
             "waiting": world.pace is None and not self._met.get("paid", False),
             "markets": [self._market(market.symbol) for market in world.exchange.markets.values()],
             "plan": self._plan(),
-            "steps": [{"text": text, "done": self._met.get(key, False)} for key, text in _STEPS.items()],
+            "steps": [{"text": text, "done": self._met.get(key, False)} for key, text in self._steps.items()],
             "told": self._told,
             "links": {"Status page": self._product_url + "/", "Metrics": self._product_url + "/metrics"},
         }
@@ -116,16 +117,30 @@ class Panel:
         rows = self._world.history.events[self._read :]
         self._read += len(rows)
         for row in rows:
-            for key in _met(row):
+            for key in [*_met(row), *self._met_at_doors(row)]:
                 self._met[key] = True
             if words := self._words(row):
                 at = datetime.now().astimezone()
                 self._told = [{"at": f"{at:%H:%M:%S}", "text": words}, *self._told][:_TOLD]
 
+    def _met_at_doors(self, row: Row) -> list[str]:
+        """The steps that this event completes because of the places Maya is in now."""
+        if row["event"] == "telegram_member" and row["user_id"] == worlds.MEMBER:
+            found = ["entered"] if row["status"] in telegram_chats.IN_CHAT else []
+        elif row["event"] == "discord_member" and (row["user_id"], row["role_id"]) == (worlds.MAYA_D, worlds.ROLE):
+            found = ["linked"] if row["has"] else []
+        else:
+            return []
+        places = ((worlds.VIP, worlds.MEMBER), (worlds.SIGNALS, worlds.MAYA_D))
+        outside = not any(self._world.is_inside(place, user) for place, user in places)
+        return found + (["left"] if outside and self._met.get("linked") else [])
+
     def _words(self, row: Row) -> str:
         match row["event"]:
-            case "telegram_message":
+            case "telegram_message" | "discord_message":
                 return self._message_words(row)
+            case "telegram_member" | "discord_member" | "telegram_join_request":
+                return self._door_words(row)
             case "telegram_refused" if row["method"].startswith("send"):
                 return f"Telegram refused a message: {row['description']}"
             case "stripe_paid" | "stripe_renewed":
@@ -134,15 +149,35 @@ class Panel:
         return _WORDS.get(row["event"], "")
 
     def _message_words(self, row: Row) -> str:
-        person = self._world.telegram.people.get(row["chat_id"])
-        name = person.first_name if person else str(row["chat_id"])
         for copies, words in (
             (checker_reading.openings([row]), "Signal"),
             (checker_reading.updates([row]), "The end of"),
         ):
             if copies:
-                return f"{words} #{copies[0].signal} reached {name}"
+                return f"{words} #{copies[0].signal} reached {self._reader(copies[0].chat)}"
         return ""
+
+    def _reader(self, chat: checker_reading.Chat) -> str:
+        """Who reads what lies there."""
+        if not isinstance(chat, int):
+            kind, number = chat
+            user = self._world.discord.users.get(number)
+            name = f"#{self._world.discord.channels[number].name}" if kind == "channel" else user.name if user else "?"
+            return f"{name} on Discord"
+        one = self._world.telegram.chats[chat]
+        return one.person.first_name if one.person else one.title
+
+    def _door_words(self, row: Row) -> str:
+        if row["event"] == "discord_member":
+            name = self._world.discord.users[row["user_id"]].name
+            role = (
+                "" if row["role_id"] is None else self._world.discord.guilds[row["guild_id"]].roles[row["role_id"]].name
+            )
+            return f"{name} {'has' if row['has'] else 'no longer has'} the role {role} on Discord" if role else ""
+        name, place = (self._reader(row[key]) for key in ("user_id", "chat_id"))
+        if row["event"] == "telegram_join_request":
+            return f"{name} asked to join {place}"
+        return f"{name} is {'in' if row['status'] in telegram_chats.IN_CHAT else 'out of'} {place}"
 
 
 _STEPS = {
@@ -150,9 +185,14 @@ _STEPS = {
     "paid": "Subscribe and pay",
     "signal": "Wait for a signal with its chart",
     "result": "See how it ends, as a reply",
+    "entered": "Send /join and enter VIP signals",
+    "linked": "Send /link, and use its code on Discord",
+    "posted": "See a signal in #signals on Discord",
     "planned": "Cancel with /cancel",
     "ended": "End the paid month, below",
+    "left": "See both places close behind you",
 }
+_ON_BOTH = frozenset({"entered", "linked", "posted", "left"})
 _WORDS = {
     "stripe_session_created": "A checkout was opened at Stripe",
     "stripe_cancel_planned": "A cancellation was noted at Stripe",
@@ -164,6 +204,8 @@ _EVENTS = {"stripe_paid": "paid", "stripe_cancel_planned": "planned", "stripe_en
 
 def _met(row: Row) -> list[str]:
     """The steps of a newcomer's way that this event completes."""
+    if row["event"] == "discord_message":
+        return ["posted"] if row["channel_id"] == worlds.SIGNALS and checker_reading.openings([row]) else []
     if row["event"] != "telegram_message" or row["chat_id"] != worlds.MEMBER:
         return [_EVENTS[row["event"]]] if row["event"] in _EVENTS else []
     met = ["started"]

@@ -155,6 +155,14 @@ class Telegram(telegram_world.World):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
 
+    def revoke(self, link: str) -> None:
+        """An administrator has revoked the invite link, of which the bot is not told."""
+        telegram_places.revoke(self, link)
+
+    def take_back(self, chat_id: int, user_id: int) -> None:
+        """The person has withdrawn their request to join, of which the bot is not told."""
+        telegram_places.take_back(self, chat_id, user_id)
+
     async def knock(self, user_id: int, link: str) -> str:
         """The person has opened an invite link: "asked", "joined", or why not ("banned", "invalid", "inside")."""
         return telegram_places.knock(self, user_id, link)
@@ -195,6 +203,7 @@ def _methods(telegram: Telegram) -> dict[str, Method]:
 PLACES: dict[str, Method] = {
     "getChatMemberCount": telegram_places.member_count,
     "createChatInviteLink": telegram_places.create_invite_link,
+    "editChatInviteLink": telegram_places.edit_invite_link,
     "revokeChatInviteLink": telegram_places.revoke_invite_link,
     "approveChatJoinRequest": telegram_places.approve_join_request,
     "declineChatJoinRequest": telegram_places.decline_join_request,

@@ -12,11 +12,20 @@ BOT_RIGHTS = (
     "can_change_info", "can_invite_users", "can_post_stories", "can_edit_stories", "can_delete_stories",
     "can_pin_messages", "can_post_messages", "can_edit_messages",
 )  # fmt: skip
+RESTRICTIONS = (
+    "can_send_messages", "can_send_audios", "can_send_documents", "can_send_photos", "can_send_videos",
+    "can_send_video_notes", "can_send_voice_notes", "can_send_polls", "can_send_other_messages",
+    "can_add_web_page_previews", "can_react_to_messages", "can_edit_tag", "can_change_info", "can_invite_users",
+    "can_pin_messages", "can_manage_topics",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
 class Person:
-    """Somebody with a Telegram account. `started`: has written to the bot once; `blocked`: stopped it afterwards."""
+    """Somebody with a Telegram account. `started`: has written to the bot once; `blocked`: stopped it afterwards.
+
+    With `is_bot` it is no person but another bot, which sits in groups like one.
+    """
 
     id: int
     first_name: str
@@ -24,11 +33,12 @@ class Person:
     language_code: str = "en"
     started: bool = False
     blocked: bool = False
+    is_bot: bool = False
 
     def json(self) -> Json:
         user: Json = {
             "id": self.id,
-            "is_bot": False,
+            "is_bot": self.is_bot,
             "first_name": self.first_name,
             "language_code": self.language_code,
         }
@@ -142,6 +152,11 @@ class Chat:
     _brief: Json | None = None
     _watchers: list[asyncio.Future[int]] = field(default_factory=list)
 
+    def status(self, user_id: int, now: float) -> str:
+        """What the person is in the place at this moment (epoch seconds): a ban with an end is over after it."""
+        status, until = self.members.get(user_id, "left"), self.bans.get(user_id)
+        return "left" if status == "kicked" and until is not None and now >= until else status
+
     def json(self) -> Json:
         """The Bot API's Chat."""
         if self._brief is None:
@@ -184,5 +199,7 @@ def member_json(chat: Chat, user: Json, status: str) -> Json:
         rights = chat.bot_rights if user["is_bot"] else set(BOT_RIGHTS)
         return body | {"can_be_edited": False, "is_anonymous": False} | {name: name in rights for name in BOT_RIGHTS}
     if status == "kicked":
-        return body | {"until_date": 0}
+        return body | {"until_date": chat.bans.get(user["id"]) or 0}
+    if status == "restricted":
+        return body | {"is_member": True, "until_date": 0} | dict.fromkeys(RESTRICTIONS, False)
     return body

@@ -14,6 +14,13 @@ BAN_SPAN = (30, 366 * 86_400)
 
 def create_invite_link(world: World, call: Call) -> Json:
     chat = _place(world, call, "can_invite_users", "not enough rights to manage chat invite link")
+    address = f"https://t.me/+sandbox{-chat.id}x{len(chat.links)}"
+    chat.links[address] = InviteLink(address, *_limits(call))
+    return chat.links[address].json(world.bot)
+
+
+def _limits(call: Call) -> tuple[str | None, int | None, int | None, bool]:
+    """Name, end, number of people and whether they have to ask. Refused where these exclude each other."""
     limit, asks = call.integer("member_limit"), call.flag("creates_join_request")
     if limit and asks:
         raise telegram_call.bad("member limit can't be specified for links requiring administrator approval")
@@ -22,9 +29,7 @@ def create_invite_link(world: World, call: Call) -> Json:
     name = call.text("name") or None
     if name and len(name) > 32:
         raise telegram_call.bad("invite link name is too long")
-    address = f"https://t.me/+sandbox{-chat.id}x{len(chat.links)}"
-    chat.links[address] = InviteLink(address, name, call.integer("expire_date"), limit, asks)
-    return chat.links[address].json(world.bot)
+    return name, call.integer("expire_date"), limit, asks
 
 
 def revoke_invite_link(world: World, call: Call) -> Json:
@@ -36,6 +41,17 @@ def revoke_invite_link(world: World, call: Call) -> Json:
     return link.json(world.bot)
 
 
+def edit_invite_link(world: World, call: Call) -> Json:
+    """The link has this name and these limits from now on. A revoked one is refused."""
+    chat = _place(world, call, "can_invite_users", "not enough rights to manage chat invite link")
+    link = chat.links.get(call.text("invite_link"))
+    if link is None or link.revoked:
+        raise telegram_call.bad("INVITE_HASH_EXPIRED")
+    limits = _limits(call)
+    link.name, link.expires, link.member_limit, link.asks = limits
+    return link.json(world.bot)
+
+
 def approve_join_request(world: World, call: Call) -> bool:
     chat, user_id, link = _requested(world, call)
     world.set_member(chat.id, user_id, "member", by=world.bot, invite_link=link.json(world.bot), via_join_request=True)
@@ -44,17 +60,20 @@ def approve_join_request(world: World, call: Call) -> bool:
 
 
 def decline_join_request(world: World, call: Call) -> bool:
-    _requested(world, call)
+    chat, user_id, _ = _requested(world, call)
+    world.history.add("telegram_join_declined", chat_id=chat.id, user_id=user_id)
     return True
 
 
 def ban_member(world: World, call: Call) -> bool:
     """The person is out and stays out, until `until_date` (epoch seconds) where that is a date Telegram keeps to."""
     chat, user_id = _removable(world, call)
-    world.set_member(chat.id, user_id, "kicked", by=world.bot)
     until = call.integer("until_date")
     left = None if until is None else until - world.now()
     chat.bans[user_id] = None if left is None or not BAN_SPAN[0] <= left <= BAN_SPAN[1] else until
+    if chat.kind == "group":  # basic groups keep no list of the banned; who was put out can come back
+        del chat.bans[user_id]
+    world.set_member(chat.id, user_id, "left" if chat.kind == "group" else "kicked", by=world.bot)
     return True
 
 
@@ -63,7 +82,7 @@ def unban_member(world: World, call: Call) -> bool:
     chat, user_id = _removable(world, call)
     if chat.kind == "group":
         raise telegram_call.bad("method is available for supergroup and channel chats only")
-    status = chat.members.get(user_id, "left")
+    status = chat.status(user_id, world.now())
     if status == "kicked" or (status in telegram_chats.IN_CHAT and not call.flag("only_if_banned")):
         world.set_member(chat.id, user_id, "left", by=world.bot)
     chat.bans.pop(user_id, None)
@@ -80,23 +99,32 @@ def knock(world: World, user_id: int, address: str) -> str:
     """The person has opened the invite link; returns "asked", "joined", or why not: "banned", "invalid", "inside"."""
     chat = next((chat for chat in world.chats.values() if address in chat.links), None)
     link = chat.links[address] if chat else None
-    if chat is None or link is None or not _valid(world, link):
+    if chat is None or chat.migrated_to or link is None or not _valid(world, link):
         return "invalid"
-    status = chat.members.get(user_id, "left")
+    status = chat.status(user_id, world.now())
     if status in telegram_chats.IN_CHAT:
         return "inside"
     if status == "kicked":
-        until = chat.bans.get(user_id)
-        if until is None or world.now() < until:
-            return "banned"
+        return "banned"
     if not link.asks:
         link.joined += 1
         world.set_member(chat.id, user_id, "member", invite_link=link.json(world.bot))
         return "joined"
     chat.requests[user_id] = (world.now(), link)
+    world.history.add("telegram_join_request", chat_id=chat.id, user_id=user_id, link=address)
     request: Json = {"chat": chat.json(), "from": world.people[user_id].json(), "user_chat_id": user_id}
     world.updates.make("chat_join_request", request | {"date": int(world.now()), "invite_link": link.json(world.bot)})
     return "asked"
+
+
+def revoke(world: World, address: str) -> None:
+    """An administrator has revoked the link. The bot is not told."""
+    next(chat.links[address] for chat in world.chats.values() if address in chat.links).revoked = True
+
+
+def take_back(world: World, chat_id: int, user_id: int) -> None:
+    """The person does not want to join any more. The bot is not told."""
+    del world.chats[chat_id].requests[user_id]
 
 
 def _valid(world: World, link: InviteLink) -> bool:

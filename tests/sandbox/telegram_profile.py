@@ -68,10 +68,13 @@ def get_chat(world: World, call: Call) -> Json:
     chat = telegram_messages.find_chat(world, call)
     if chat.person and not (chat.person.started or chat.person.blocked):
         raise telegram_call.bad("chat not found")
+    if not chat.username:
+        _check_inside(chat)
     gifts = dict.fromkeys(
         ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels"), True
     )
-    return {**chat.json(), "accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": gifts}
+    names = {"active_usernames": [chat.username]} if chat.username else {}
+    return {**chat.json(), **names, "accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": gifts}
 
 
 def get_chat_member(world: World, call: Call) -> Json:
@@ -82,7 +85,7 @@ def get_chat_member(world: World, call: Call) -> Json:
     person = world.people.get(user_id or 0)
     if person is None:
         raise telegram_call.bad("PARTICIPANT_ID_INVALID" if user_id else "invalid user_id specified")
-    status = "member" if chat.person is person else chat.members.get(person.id, "left")
+    status = "member" if chat.person is person else chat.status(person.id, world.now())
     return telegram_chats.member_json(chat, person.json(), status)
 
 
@@ -123,7 +126,8 @@ def get_file(world: World, call: Call) -> Json:
 def _check_inside(chat: telegram_chats.Chat) -> None:
     if chat.person or chat.bot_status in telegram_chats.IN_CHAT:
         return
-    raise telegram_call.Refused(403, f"Forbidden: bot is not a member of the {chat.kind} chat")
+    how = "was kicked from" if chat.bot_status == "kicked" else "is not a member of"
+    raise telegram_call.Refused(403, f"Forbidden: bot {how} the {chat.kind} chat")
 
 
 def _menu(world: World, call: Call) -> tuple[str, str]:

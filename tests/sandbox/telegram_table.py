@@ -28,6 +28,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "leaveChat": ("chat_id",),
     "getFile": ("file_id",),
     "createChatInviteLink": ("chat_id",),
+    "editChatInviteLink": ("chat_id", "invite_link"),
     "revokeChatInviteLink": ("chat_id", "invite_link"),
     "approveChatJoinRequest": ("chat_id", "user_id"),
     "declineChatJoinRequest": ("chat_id", "user_id"),

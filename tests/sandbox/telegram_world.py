@@ -20,6 +20,8 @@ Message = telegram_chats.Message
 Person = telegram_chats.Person
 
 PAYLOAD = re.compile(r"[A-Za-z0-9_-]{0,64}")
+ANONYMOUS: Json = {"id": 1_087_968_824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
+"""Who seems to speak when an administrator speaks as the group."""
 
 
 class World:
@@ -93,17 +95,30 @@ class World:
         """The version of the chat, as soon as it is above `after`: every message, edit and deletion adds one."""
         return await self.chats[chat_id].change(after)
 
-    async def say(self, user_id: int, text: str, *, chat_id: int | None = None, reply_to: int | None = None) -> Json:
+    async def say(
+        self,
+        user_id: int,
+        text: str,
+        *,
+        chat_id: int | None = None,
+        reply_to: int | None = None,
+        anonymous: bool = False,
+        forwarded: bool = False,
+    ) -> Json:
         """The person's words lie in the chat (their private chat with the bot unless one is named); returns the update.
 
-        The update of a chat in which the bot does not hear the words has no `update_id`.
+        The update of a chat in which the bot does not hear the words has no `update_id`. `anonymous`: an administrator
+        speaks as the group; `forwarded`: they pass on what somebody else wrote.
         """
         person, chat = self.people[user_id], self.chats[user_id if chat_id is None else chat_id]
         self._may_speak(person, chat)
         body = text.strip()
-        sender = None if chat.kind == "channel" else person.json()
+        sender = None if chat.kind == "channel" else dict(ANONYMOUS) if anonymous else person.json()
         message = Message(self._new_id(chat), chat, sender, int(self.now()), body, telegram_text.automatic(body))
         message.reply_to = chat.messages.get(reply_to) if reply_to is not None else None
+        message.service |= {"sender_chat": chat.json()} if anonymous else {}
+        origin = {"type": "hidden_user", "sender_user_name": "Somebody", "date": message.date}
+        message.service |= {"forward_origin": origin} if forwarded else {}
         self.lay(message)
         kind = "channel_post" if chat.kind == "channel" else "message"
         update = self.updates.make(kind, message.json()) if self._hears(chat, message) else None
@@ -148,8 +163,10 @@ class World:
     def set_member(self, chat_id: int, user_id: int, status: str, *, by: Json | None = None, **more: object) -> None:
         """The person has this status in the place, by their own doing unless another user is named; the bot is told."""
         chat, user = self.chats[chat_id], self.people[user_id].json()
-        old = chat.members.get(user_id, "left")
+        old = chat.status(user_id, self.now())
         chat.members[user_id] = status
+        if status == "kicked" and by != self.bot:
+            chat.bans[user_id] = None  # people ban for ever
         self.history.add("telegram_member", chat_id=chat_id, user_id=user_id, status=status, before=old)
         if chat.bot_status == "administrator":
             self.updates.make("chat_member", self._member_change(chat, by or user, user, old, status) | more)

@@ -4,48 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import checker, checker_reading
-from tests.sandbox.history import History
+from tests.sandbox import checker, checker_play, checker_reading
 
-PAYER, OTHER, STRANGER = 11, 12, 99
-BASE = 1_700_000_000.0
-
-
-class Play:
-    """A history written line by line, on a clock of its own."""
-
-    def __init__(self) -> None:
-        self.history = History()
-        self.at = BASE
-
-    def add(self, event: str, **fields: Any) -> dict[str, Any]:
-        row = self.history.add(event, **fields)
-        row.setdefault("at", self.at)
-        if "at" not in fields:
-            row["at"] = self.at
-        return row
-
-    def wait(self, seconds: float) -> None:
-        self.at += seconds
-
-    def candle(self) -> None:
-        self.add("exchange_candle_closed", symbol="BTC/USDT", timeframe="1h", open_time=0)
-
-    def text(self, chat: int, text: str, *, photo: bool = False, reply_to: int | None = None) -> int:
-        number = len(self.history.events)
-        fields = {"text": text, "has_photo": photo, "reply_to": reply_to, "buttons": []}
-        self.add("telegram_message", chat_id=chat, message_id=number, **fields)
-        return number
-
-    def opening(self, chat: int, signal: int = 7, mark: str = "") -> int:
-        return self.text(chat, f"▲ Long BTC/USDT · 1h · #{signal}{mark}\nEntry 27 412.10\nTarget 28 000.00", photo=True)
-
-    def update(self, chat: int, reply_to: int | None, signal: int = 7) -> int:
-        return self.text(chat, f"✓ Target hit · BTC/USDT long · 1h · #{signal}\n+1.78 %", reply_to=reply_to)
-
-    def judged(self, *chats: int, **options: Any) -> checker.Verdict:
-        spans = [checker.Entitlement(chat) for chat in chats or (PAYER, OTHER)]
-        return checker.judge(self.history, entitled=spans, **options)
+PAYER, OTHER, STRANGER, BASE = checker_play.PAYER, checker_play.OTHER, checker_play.STRANGER, checker_play.BASE
+Play = checker_play.Play
 
 
 @pytest.fixture
@@ -296,3 +258,31 @@ def test_a_checkout_link_names_its_member() -> None:
 
     assert checker_reading.members(links) == {"42": PAYER}
     assert checker_reading.members([(OTHER, "http://h/checkout/%%%.x")]) == {}
+
+
+def test_a_member_with_links_in_several_chats_is_known_by_the_first() -> None:
+    link = "http://127.0.0.1:1/checkout/WzQyLCJzaWduYWxzIl0.aBcD.xyz"
+
+    assert checker_reading.members([(PAYER, link), (("discord", 5), link)]) == {"42": PAYER}
+
+
+def test_what_is_handed_to_newcomers_later_does_not_excuse_a_loss(play: Play) -> None:
+    play.opening(PAYER)
+    play.wait(60)
+    until = play.add("stripe_ended", member="1", subscription="sub_1")["n"]
+    play.opening(13, mark=" (still open)")
+    spans = [checker.Entitlement(PAYER), checker.Entitlement(OTHER, -1, until), checker.Entitlement(13, until)]
+
+    assert checker.judge(play.history, entitled=spans).lost == [f"#7 never reached chat {OTHER}"]
+
+
+def test_a_signal_that_has_ended_may_be_looked_up_by_everybody(play: Play) -> None:
+    good(play)
+    ended = "▲ Long BTC/USDT · 1h · #7\n✓ Target hit: +1.78 % (+1.50 R)\nafter 4 candles"
+    play.text(STRANGER, ended)
+    play.text(PAYER, ended)
+
+    verdict = play.judged()
+
+    assert verdict.ok, str(verdict)
+    assert verdict.openings == 2

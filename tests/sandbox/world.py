@@ -1,8 +1,8 @@
-"""The whole world around the product, in one process: exchange, Telegram, Stripe, and the people who use them."""
+"""The whole world around the product, in one process: exchange, chats, Stripe, and the people who use them."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Self
 from tests.sandbox import (
     checker,
     checker_reading,
+    discord,
     exchange,
     history,
     market_history,
@@ -21,25 +22,29 @@ from tests.sandbox import (
     stripe_lifecycle,
     telegram,
     telegram_limits,
+    world_places,
+    world_waits,
 )
 
 Markets = moment.Markets
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 TIMEFRAME = "1h"
-MEMBER, OPERATOR, STRANGER = 1001, 1002, 1003
 CACHE = Path(__file__).parents[2] / ".demo" / "market"
 
+MEMBER, OPERATOR, STRANGER = world_places.MEMBER, world_places.OPERATOR, world_places.STRANGER
+MAYA_D, OLGA_D, NOAH_D = world_places.MAYA_D, world_places.OLGA_D, world_places.NOAH_D
+GUILD, ROLE, LOBBY, SIGNALS = world_places.GUILD, world_places.ROLE, world_places.LOBBY, world_places.SIGNALS
+VIP = world_places.VIP
+NothingHappenedError = world_waits.NothingHappenedError
 
-class NothingHappenedError(Exception):
-    """Something that was waited for did not come; the text says what."""
 
-
-class World:
+class World(world_waits.Waits):
     """Open it with `async with World.open(folder) as world:`; its history lies in `folder`/history.jsonl.
 
-    Attributes: `history`, `exchange`, `telegram`, `stripe` are the stand-ins; `price` what a subscription costs at
-    Stripe; `addresses` where each of them listens; `label` whether its candles are real.
+    Attributes: `history`, `exchange`, `telegram`, `discord`, `stripe` are the stand-ins; `price` what a subscription
+    costs at Stripe; `addresses` where each of them listens; `label` whether its candles are real; `both` whether the
+    community is on Discord too and has gated places.
     """
 
     def __init__(
@@ -50,12 +55,17 @@ class World:
         start: datetime,
         limits: telegram_limits.Limits | None,
         timeframe: str = TIMEFRAME,
+        *,
+        both: bool = True,
     ) -> None:
+        super().__init__()
+        self.both = both
         self.folder, self.history, self.timeframe = folder, account, timeframe
         self.exchange = exchange.Exchange(
             account, {name: dict(frames) for name, frames in markets.items()}, start=start
         )
         self.telegram = telegram.Telegram(account, limits=limits)
+        self.discord = discord.Discord(account, strict=False)
         self.stripe = stripe.Stripe(account)
         # Stripe charges a renewal an hour after the period began; a demonstration has no such hour.
         self.stripe.account.draft_seconds = 0
@@ -66,11 +76,9 @@ class World:
         """Real seconds from one candle's close to the next; None while the market stands still."""
         self.due = 0.0
         """When the next one closes, by the monotonic clock, if the market does not stand still."""
-        self.guard: Callable[[], object] = bool
-        """Called again and again while something is waited for; what it raises ends the waiting."""
-        self.telegram.person(MEMBER, "Maya", "maya")
-        self.telegram.person(OPERATOR, "Olga", "olga_operates")
-        self.telegram.person(STRANGER, "Noah", "noah")
+        world_places.people(self.telegram)
+        if both:
+            world_places.furnish(self.telegram, self.discord)
 
     @classmethod
     @asynccontextmanager
@@ -82,17 +90,21 @@ class World:
         markets: Markets | None = None,
         limits: telegram_limits.Limits | None = None,
         timeframe: str = TIMEFRAME,
+        discord: bool = True,
     ) -> AsyncIterator[Self]:
-        """The stand-ins answer until the block ends; without `start` the market begins shortly before a signal."""
+        """The stand-ins answer until the block ends; without `start` the market begins shortly before a signal.
+
+        Without `discord` the community is on Telegram alone, with private chats and no gated place.
+        """
         if markets is None:
             markets = await asyncio.to_thread(_markets, timeframe)
         if start is None:
             start = await asyncio.to_thread(moment.beginning, markets, timeframe)
         account = _account(folder)
-        world = cls(folder, account, markets, start, limits, timeframe)
+        world = cls(folder, account, markets, start, limits, timeframe, both=discord)
         try:
             async with AsyncExitStack() as served:
-                for name in ("exchange", "telegram", "stripe"):
+                for name in ("exchange", "telegram", "stripe", *(["discord"] if discord else [])):
                     url = await served.enter_async_context(server.serving(getattr(world, name).app))
                     world.addresses[name] = url
                 world.stripe.base_url = world.addresses["stripe"]
@@ -115,10 +127,14 @@ class World:
             "SCAN_SECONDS": "0.2",
             "ADMINS": f"telegram:{OPERATOR}",
         }
-        if self.label == market_history.REAL:
+        if self.both:
+            env |= {"DISCORD_BOT_TOKEN": self.discord.token, "DISCORD_API_URL": f"{self.addresses['discord']}/api"}
+            env["ADMINS"] = f"telegram:{OPERATOR},discord:{OLGA_D}"
+        notice = "" if self.label == market_history.REAL else self.label
+        if not (told := world_places.catalogue(notice, places=self.both)):
             return env
         path = self.folder / "signalstack.toml"
-        path.write_text(f'[service]\nnotice = "{self.label}"\n', encoding="utf-8")
+        path.write_text(told, encoding="utf-8")
         return env | {"SIGNALSTACK_CONFIG": str(path)}
 
     def expect_events_at(self, product_url: str) -> None:
@@ -147,36 +163,6 @@ class World:
                     await self.next_candle(within=30)
                 self.due = time.monotonic() + (self.pace or 0)
             await asyncio.sleep(0.05)
-
-    # --- waiting
-
-    async def until(self, holds: Callable[[], Any], within: float, what: str) -> Any:
-        """The first true value of `holds`; raises NothingHappenedError, saying `what`, when none comes in time."""
-        end = time.monotonic() + within
-        while not (value := holds()):
-            self.guard()
-            if time.monotonic() > end:
-                raise NothingHappenedError(f"Waited {within:.0f} s in vain: {what}.")
-            await asyncio.sleep(0.02)
-        return value
-
-    async def message(self, chat: int, words: str, *, after: int = 0, within: float = 15.0) -> telegram.Message:
-        """The first message of the bot in this chat, with an id above `after`, that contains these words."""
-
-        def found() -> telegram.Message | None:
-            return next(
-                (
-                    message
-                    for message in self.telegram.chat(chat)
-                    if message.from_bot and message.id > after and words in message.text
-                ),
-                None,
-            )
-
-        name = self.telegram.chats[chat].person
-        what = f"{name.first_name if name else chat} gets a message with “{words}”"
-        sent: telegram.Message = await self.until(found, within, what)
-        return sent
 
     # --- paying
 
@@ -208,21 +194,34 @@ class World:
     # --- judging
 
     def judge(
-        self, *, granted: Iterable[checker.Entitlement] = (), rules: checker.Rules | None = None
+        self,
+        *,
+        granted: Iterable[checker.Entitlement] = (),
+        accounts: Iterable[checker.Linked] = (),
+        rules: checker.Rules | None = None,
     ) -> checker.Verdict:
-        """The checker's verdict over everything so far; who paid is read from what happened at Stripe."""
-        chats = checker_reading.members(self._links())
-        payers = checker_reading.payers(self.history.events, chats)
-        return checker.judge(self.history, entitled=[*payers, *granted], rules=rules)
+        """The checker's verdict over everything so far; who paid is read from what happened at Stripe.
 
-    def _links(self) -> list[tuple[int, str]]:
-        return [
-            (chat.id, str(button.get("url", "")))
-            for chat in self.telegram.chats.values()
-            for message in chat.messages.values()
-            for row in message.buttons
-            for button in row
-        ]
+        `granted` is what was given without a payment, `accounts` which of them belong to one person.
+        """
+        payers = checker_reading.payers(self.history.events, checker_reading.members(self._links()))
+        places = world_places.gated(self.discord) if self.both else []
+        entitled = [*payers, *granted]
+        return checker.judge(self.history, entitled=entitled, rules=rules, places=places, accounts=accounts)
+
+    def _links(self) -> list[tuple[checker.Account, str]]:
+        """Every address that a button in somebody's private chat led to, and whose chat it was; oldest first."""
+        found: list[tuple[float, checker.Account, str]] = []
+        for chat in self.telegram.chats.values():
+            for message in chat.messages.values() if chat.person else ():
+                urls = (str(button.get("url", "")) for row in message.buttons for button in row)
+                found += [(message.date, chat.id, url) for url in urls]
+        for user in self.discord.users:
+            for seen in (*self.discord.dm(user), *self.discord.whispers(user)):
+                urls = (str(button.get("url", "")) for button in seen.buttons)
+                found += [(seen.sent, ("discord", user), url) for url in urls]
+        found.sort(key=lambda link: link[0])
+        return [(account, url) for _, account, url in found]
 
 
 def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from core import catalogue, models
 from core.billing import checkouts, links
+from core.privacy import removal
 from tests.webhooks.conftest import API_KEY, SECRET, World
 from webhooks import payments
 
@@ -195,6 +196,19 @@ async def test_x04_links_name_a_member_and_a_plan_and_nothing_secret(world: Worl
     assert base64_decode(token.split(".")[0]) == f'[{anna},"signals"]'.encode()
     place = urlsplit((await post(world, link(world, anna)))[2])
     assert API_KEY not in place.geturl()
+
+
+async def test_x10_who_was_deleted_cannot_pay_with_an_old_link(world: World) -> None:
+    anna = await world.member()
+    url, door = link(world, anna), portal(world, anna)
+    async with world.stack.db.transaction() as session:
+        await removal.remove(session, anna, now=world.now)
+
+    for address in (url, door):
+        status, text, _ = await post(world, address)
+        assert status == 403
+        assert "was deleted" in text
+    assert world.stripe.account.all("checkout.session") == []
 
 
 async def test_plan_that_is_gone_or_has_no_price_cannot_be_bought(worlds: Any) -> None:

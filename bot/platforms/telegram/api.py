@@ -29,6 +29,11 @@ class Api:
             get_updates_request=self._poller,
         )
 
+    @property
+    def id(self) -> int:
+        """The number of the bot's own account, which its token begins with."""
+        return int(self._bot.token.partition(":")[0])
+
     async def open(self) -> None:
         """Requests can be made. Nothing is sent: the library's own `initialize` would put the token into its error."""
         await self._sender.initialize()

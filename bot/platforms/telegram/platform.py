@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -10,9 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from telegram import error as failures
 
 from bot import commands, messages
-from bot.platforms import Parcel
-from bot.platforms.telegram import api, listening, rendering, sending, updates, webhook
-from core import errors, health, inbox, members, settings, stack
+from bot.platforms import Act, Parcel
+from bot.platforms.telegram import (
+    api,
+    doors,
+    gate,
+    invites,
+    listening,
+    looking,
+    menus,
+    rendering,
+    sending,
+    updates,
+    webhook,
+)
+from core import errors, health, inbox, members, models, places, rounds, settings, stack
 from core.delivery import outbox, outcomes, pacing
 
 log = structlog.get_logger()
@@ -20,6 +33,9 @@ log = structlog.get_logger()
 _TRIES = 7
 _YEAR = 366 * 86_400.0
 _ACKNOWLEDGE = 2.0
+_Findings = dict[str, Sequence[str]]
+"""What hinders us in places, by their keys."""
+_Look = TypeVar("_Look")
 
 
 class Telegram:
@@ -36,6 +52,7 @@ class Telegram:
         self._bot = api.Api(opened.settings, total=total, connect=connect)
         polling = opened.settings.telegram_mode == "polling"
         self._ear = (listening.Poller if polling else webhook.Webhook)(self._bot, opened, self._timing)
+        self._unserved = menus.operators(opened.settings)
 
     @property
     def last_progress(self) -> float:
@@ -54,9 +71,12 @@ class Telegram:
         async with self._stack.db.transaction() as session:
             await health.beat(session, "telegram.bot", limit=_YEAR, now=now, note=f"@{self.username}")
         try:
-            await self._describe()
+            await menus.describe(self._bot, self._stack.catalogue)
         except failures.TelegramError as error:
             log.warning("telegram_menu_not_set", error=type(error).__name__)
+        for operator in sorted(self._unserved):
+            await self._serve(operator)
+        await self._look_around()
         self.last_progress = time.monotonic()
         log.info("telegram_started", username=self.username, mode=self._stack.settings.telegram_mode)
 
@@ -81,23 +101,22 @@ class Telegram:
             f"Telegram does not answer at {self._stack.settings.telegram_api_url}; check the network and try again."
         )
 
-    async def _describe(self) -> None:
-        """The menu of each scope and the words under the bot's name are those of this version."""
-        every = [{"command": row.name, "description": row.description} for row in commands.COMMANDS]
-        grouped = [{"command": row.name, "description": row.description} for row in commands.COMMANDS if row.group]
-        for scope, menu in (("default", every), ("all_private_chats", every), ("all_group_chats", grouped)):
-            await self._bot.call("setMyCommands", {"commands": menu, "scope": {"type": scope}})
-        service = self._stack.catalogue.service
-        words = messages.text.shortened(
-            f"{service.name}: signals with entry, target and stop loss. {service.risk}", 120
-        )
-        await self._bot.call("setMyShortDescription", {"short_description": words})
-        markets = ", ".join(sorted({watch.symbol for watch in self._stack.catalogue.watches}))
-        about = (
-            f"{service.name} watches {markets} and sends each signal with its reason and chart, and afterwards how it "
-            f"ended, losses included. {service.risk}"
-        )
-        await self._bot.call("setMyDescription", {"description": messages.text.shortened(about, 512)})
+    async def _serve(self, operator: str) -> None:
+        if await menus.for_operator(self._bot, operator):
+            self._unserved.discard(operator)
+
+    async def _look_around(self) -> None:
+        """What hinders us in each of our places stands as its alarm; where Telegram does not say, a round will."""
+        async with self._stack.db.reading() as session:
+            here = await places.active(session, self.name)
+        findings: _Findings = {}
+        try:
+            for place in here:
+                findings[place.key] = await self.inspect(place)
+        except errors.UnreachableError as error:
+            log.warning("telegram_places_not_inspected", error=str(error))
+        async with self._stack.db.transaction() as session:
+            await gate.inspected(session, findings, now=self._stack.clock())
 
     async def stop(self) -> None:
         """Every connection is closed."""
@@ -109,7 +128,44 @@ class Telegram:
 
     async def send(self, parcel: Parcel) -> outcomes.Outcome:
         """What became of one attempt to send."""
-        return await sending.send(self._bot, parcel, self.username)
+        try:
+            ways = await invites.ways(self._bot, self._stack, parcel)
+        except failures.TelegramError as error:
+            return invites.unsent(error, parcel.address)
+        outcome = await sending.send(self._bot, parcel, self.username, ways)
+        if isinstance(outcome, outcomes.Moved):
+            await gate.follow(self._stack, parcel.address, outcome.address)
+        return outcome
+
+    async def attempt(self, act: Act) -> outcomes.Outcome:
+        """What became of one attempt at a door."""
+        outcome = await doors.attempt(self._bot, act, now=self._stack.clock())
+        if not isinstance(outcome, outcomes.Moved):
+            return outcome
+        # The act itself names the chat; with everything else that waits it has learnt the new number now.
+        await gate.follow(self._stack, act.space, outcome.address)
+        return outcomes.NotSent("the chat moved")
+
+    async def inspect(self, place: models.Place) -> Sequence[str]:
+        """What hinders us in this place, a sentence each; raises UnreachableError when Telegram does not say."""
+        return await self._wherever(place.space, lambda space: looking.inspect(self._bot, space))
+
+    async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:
+        """Who of the known is inside, and every administrator; raises UnreachableError when Telegram does not say."""
+        at = self._stack.clock()
+        return await self._wherever(place.space, lambda space: looking.roster(self._bot, space, known, at=at))
+
+    async def _wherever(self, space: str, look: Callable[[str], Awaitable[_Look]]) -> _Look:
+        """What a look at this chat brings, under its new number when it has moved."""
+        try:
+            return await look(space)
+        except failures.ChatMigrated as error:
+            moved = str(error.new_chat_id)
+            await gate.follow(self._stack, space, moved)
+        try:
+            return await look(moved)
+        except failures.ChatMigrated:
+            raise errors.UnreachableError(f"The chat {space} has moved twice in a moment; look again.") from None
 
     def limits(self, conf: settings.Settings) -> pacing.Limits:
         """Messages a second as configured, one a second in a chat, twenty a minute in a group."""
@@ -120,20 +176,26 @@ class Telegram:
         return sending.group(address)
 
     async def apply(self, item: inbox.Item) -> None:
-        """What the update says has taken effect once, and the answers wait in the outbox."""
+        """What the update says has taken effect once, and the answers and acts wait in the outbox."""
         heard = self._understood(item)
         if isinstance(heard, updates.Press):
             await self._acknowledge(heard.query_id)
             heard = heard.ask
+        findings = await self._inspected(heard.space) if isinstance(heard, updates.Rights) else {}
         try:
             async with self._stack.db.transaction() as session:
-                answered = await self._take(session, item, heard)
+                waiting = await self._take(session, item, heard)
+                waiting += await gate.inspected(session, findings, now=self._stack.clock())
                 await inbox.done(session, item)
         except errors.LostLeaseError:
             log.info("telegram_update_taken_over", update=item.event_id)
             return
-        if answered:
+        if waiting:
             self._stack.bell.ring(f"outbox:{self.name}")
+        if not all(findings.values()):  # what happened while we were hindered, a round finds out
+            self._stack.bell.ring(f"places:{self.name}")
+        if isinstance(heard, commands.Ask) and heard.external_id in self._unserved and heard.private:
+            await self._serve(heard.external_id)
 
     def _understood(self, item: inbox.Item) -> updates.Heard | None:
         try:
@@ -150,19 +212,26 @@ class Telegram:
         except (TimeoutError, failures.TelegramError) as error:
             log.info("telegram_press_not_acknowledged", error=type(error).__name__)
 
-    async def _take(
-        self,
-        session: AsyncSession,
-        item: inbox.Item,
-        heard: commands.Ask | updates.Press | updates.Left | updates.Returned | None,
-    ) -> int:
-        """The effect of what was heard; says how many messages will be sent because of it."""
+    async def _inspected(self, space: str) -> _Findings:
+        async with self._stack.db.reading() as session:
+            here = await gate.at(session, space)
+        return {place.key: await self.inspect(place) for place in here}
+
+    async def _take(self, session: AsyncSession, item: inbox.Item, heard: updates.Heard | None) -> int:
+        """The effect of what was heard; says how much there is to deliver because of it."""
         now = self._stack.clock()
         match heard:
             case updates.Left(address):
                 await members.block(session, self.name, address, now=now)
             case updates.Returned(address):
                 await members.unblock(session, self.name, address)
+            case updates.Migrated(old, new):
+                await places.moved(session, self.name, old, new)
+            case updates.Knock():
+                key = f"{self.name}:{item.event_id}:0"
+                return await gate.knocked(session, heard, self._stack.catalogue.service, key=key, now=now)
+            case updates.Change():
+                return await gate.seen(session, heard, now=now)
             case commands.Ask() as ask:
                 desk = commands.Desk(self._stack.settings, self._stack.catalogue, now, self.username)
                 return await self._answer(session, item, await commands.answer(session, ask, desk))

@@ -8,7 +8,7 @@ from telegram import error as failures
 
 from bot import messages
 from bot.platforms import Parcel
-from bot.platforms.telegram import api, rendering, wire
+from bot.platforms.telegram import api, hindrances, rendering, wire
 from core import log
 from core.delivery import outcomes
 
@@ -21,24 +21,45 @@ def group(address: str) -> bool:
     return address.startswith("-")
 
 
-async def send(bot: api.Api, parcel: Parcel, username: str) -> outcomes.Outcome:
+async def send(
+    bot: api.Api, parcel: Parcel, username: str, ways: rendering.Ways = rendering.NO_WAYS
+) -> outcomes.Outcome:
     """What became of the attempt; an expired file_id costs a second request, which uploads the picture."""
+    if parcel.place and parcel.protect and (hindered := await _exposed(bot, parcel)):
+        return hindered
     try:
-        return await _send(bot, parcel, username, parcel.file_id)
+        return await _send(bot, parcel, username, ways, parcel.file_id)
     except failures.BadRequest as error:
         # The id belongs to another bot, or Telegram has forgotten it. Nothing was sent yet.
         if not (parcel.file_id and parcel.picture and "file identifier" in error.message):
-            return outcome(error, parcel.address)
+            return outcome(error, parcel.address, parcel.place)
     except failures.TelegramError as error:
-        return outcome(error, parcel.address)
+        return outcome(error, parcel.address, parcel.place)
     try:
-        return await _send(bot, parcel, username, None)
+        return await _send(bot, parcel, username, ways, None)
     except failures.TelegramError as error:
-        return outcome(error, parcel.address)
+        return outcome(error, parcel.address, parcel.place)
 
 
-async def _send(bot: api.Api, parcel: Parcel, username: str, file_id: str | None) -> outcomes.Outcome:
-    method, parameters = request(parcel, username, file_id)
+async def _exposed(bot: api.Api, parcel: Parcel) -> outcomes.Outcome | None:
+    """What keeps a signal out of this place: everybody could read it there, or nobody can say whether they could.
+
+    That a chat was made public is told to no bot, so it is asked before each post; there are few of them.
+    """
+    try:
+        public = hindrances.public(await bot.call("getChat", {"chat_id": int(parcel.address)}))
+    except failures.TelegramError as error:
+        met = outcome(error, parcel.address, parcel.place)
+        return outcomes.NotSent(met.reason) if isinstance(met, outcomes.Ambiguous) else met
+    except (AttributeError, TypeError):
+        return outcomes.NotSent("Telegram does not say whether the place is public")
+    return outcomes.Barred(public) if public else None
+
+
+async def _send(
+    bot: api.Api, parcel: Parcel, username: str, ways: rendering.Ways, file_id: str | None
+) -> outcomes.Outcome:
+    method, parameters = request(parcel, username, file_id, ways)
     result = await bot.call(method, parameters)
     try:
         sizes = result.get("photo")
@@ -47,19 +68,21 @@ async def _send(bot: api.Api, parcel: Parcel, username: str, file_id: str | None
         return outcomes.Ambiguous("Telegram answered without a message")
 
 
-def request(parcel: Parcel, username: str, file_id: str | None) -> tuple[str, dict[str, Any]]:
+def request(
+    parcel: Parcel, username: str, file_id: str | None, ways: rendering.Ways = rendering.NO_WAYS
+) -> tuple[str, dict[str, Any]]:
     """The method and its parameters for this parcel."""
     parameters: dict[str, Any] = {"chat_id": int(parcel.address)}
-    if parcel.protect:
+    if parcel.protect or parcel.message.paid:
         parameters["protect_content"] = True
     if parcel.reply_to:
         # A member may have deleted the message we answer; the answer must arrive all the same.
         answered = {"message_id": int(parcel.reply_to), "allow_sending_without_reply": True}
         parameters["reply_parameters"] = answered
     if parcel.plain:
-        words = messages.text.shortened(rendering.bare(parcel.message, username), rendering.TEXT)
+        words = messages.text.shortened(rendering.bare(parcel.message, username, ways), rendering.TEXT)
         return "sendMessage", {**parameters, "text": words, "link_preview_options": {"is_disabled": True}}
-    markup = rendering.keyboard(parcel.message, username)
+    markup = rendering.keyboard(parcel.message, username, ways, shared=group(parcel.address))
     if markup:
         parameters["reply_markup"] = markup
     parameters["parse_mode"] = "HTML"
@@ -72,10 +95,14 @@ def request(parcel: Parcel, username: str, file_id: str | None) -> tuple[str, di
     return "sendMessage", {**parameters, "text": words, "link_preview_options": {"is_disabled": True}}
 
 
-def outcome(error: failures.TelegramError, address: str) -> outcomes.Outcome:  # noqa: PLR0911 - one table
-    """What the library's error means for the message."""
+def outcome(  # noqa: PLR0911 - one table
+    error: failures.TelegramError, address: str, place: str = ""
+) -> outcomes.Outcome:
+    """What the library's error means for the message; in one of our places there is no person who refuses it."""
     reason = log.redacted(f"{type(error).__name__}: {error.message}")[:300]
     pause = "chat" if group(address) else "all"
+    if place and (hindrance := hindrances.of(error, hindrances.POST, address)):
+        return outcomes.Barred(hindrance)
     match error:
         case failures.RetryAfter():
             return outcomes.NotSent(reason, after=retry_after(error), pause=pause)

@@ -1,9 +1,10 @@
-"""What a Telegram update means for us: somebody asked something, closed or reopened their chat, or nothing.
+"""What a Telegram update means for us: somebody asked something, came or went, wants to come in, or nothing.
 
 Who counts is the person in `from`, never the chat. Edits, channel posts, forwarded messages, media, bots, and people
 who speak as a channel or an anonymous group are not heard.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ Json = dict[str, Any]
 KINDS = ["message", "callback_query", "my_chat_member", "chat_member", "chat_join_request"]
 """What we ask Telegram for. `chat_member` is sent to those only who ask for it by name."""
 PLATFORM = "telegram"
+KEPT = frozenset({"creator", "administrator"})
 
 
 class MalformedError(Exception):
@@ -42,24 +44,66 @@ class Returned:
     address: str
 
 
-Heard = commands.Ask | Press | Left | Returned
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody asks to be let into the chat `space`; `chat` is where they can be told why not, `at` epoch seconds."""
+
+    space: str
+    user: str
+    chat: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Somebody's standing in the chat `space` was changed, `by` themselves or another account."""
+
+    space: str
+    user: str
+    inside: bool
+    kept: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What we may do in the chat `space` was changed."""
+
+    space: str
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """The basic group `old` became the supergroup `new`."""
+
+    old: str
+    new: str
+
+
+Heard = commands.Ask | Press | Left | Returned | Knock | Change | Rights | Migrated
 
 
 def read(update: Any) -> Heard | None:
     """What the update says to us; None when it says nothing. Raises MalformedError for what is no update."""
     try:
-        if "message" in update:
-            return _said(update["message"])
-        if "callback_query" in update:
-            return _pressed(update["callback_query"])
-        if "my_chat_member" in update:
-            return _changed(update["my_chat_member"])
+        for kind, reader in _READERS.items():
+            if kind in update:
+                return reader(update[kind])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedError(type(error).__name__) from error
     return None
 
 
-def _said(message: Json) -> commands.Ask | None:
+def standing(member: Json) -> tuple[bool, bool]:
+    """Whether this ChatMember is inside, and whether they are an owner, an administrator or a bot."""
+    status = member["status"]
+    inside = status == "member" or status in KEPT or (status == "restricted" and bool(member["is_member"]))
+    return inside, status in KEPT or (inside and bool(member["user"]["is_bot"]))
+
+
+def _said(message: Json) -> commands.Ask | Migrated | None:
+    if "migrate_to_chat_id" in message:
+        return Migrated(_number(message["chat"]["id"]), _number(message["migrate_to_chat_id"]))
     spoken = isinstance(message.get("text"), str) and message["text"].strip()
     if not spoken or "sender_chat" in message or "forward_origin" in message or "via_bot" in message:
         return None
@@ -93,8 +137,36 @@ def _ask(person: Json, chat: Json, *, text: str, data: str = "") -> commands.Ask
     )
 
 
-def _changed(change: Json) -> Left | Returned | None:
+def _changed(change: Json) -> Left | Returned | Rights | None:
+    address = _number(change["chat"]["id"])
     if change["chat"]["type"] != "private":
-        return None
-    address = str(int(change["chat"]["id"]))
+        return Rights(address)
     return Left(address) if change["new_chat_member"]["status"] in {"kicked", "left"} else Returned(address)
+
+
+def _knocked(request: Json) -> Knock | None:
+    """A bot cannot ask by itself, and whoever added it is not the one who pays."""
+    if request["from"]["is_bot"]:
+        return None
+    space, user = _number(request["chat"]["id"]), _number(request["from"]["id"])
+    return Knock(space, user, _number(request["user_chat_id"]), int(request["date"]))
+
+
+def _came_or_went(change: Json) -> Change:
+    member = change["new_chat_member"]
+    inside, kept = standing(member)
+    space, user, by = map(_number, (change["chat"]["id"], member["user"]["id"], change["from"]["id"]))
+    return Change(space, user, inside, kept, by)
+
+
+def _number(value: Any) -> str:
+    return str(int(value))
+
+
+_READERS: dict[str, Callable[[Json], Heard | None]] = {
+    "message": _said,
+    "callback_query": _pressed,
+    "my_chat_member": _changed,
+    "chat_member": _came_or_went,
+    "chat_join_request": _knocked,
+}

@@ -44,7 +44,9 @@ class Webhook:
 
     async def _look(self) -> None:
         info = await self._bot.call("getWebhookInfo", {})
-        if not self._set or info.get("url") != self._url:
+        # Another program with our token could have set it to kinds without joins and leaves, which are no default.
+        complete = set(updates.KINDS) <= set(info.get("allowed_updates") or ())
+        if not self._set or info.get("url") != self._url or not complete:
             wanted = {
                 "url": self._url,
                 "secret_token": links.telegram_secret(self._stack.settings),

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,8 @@ def said(message: messages.Message) -> str:
 
 def parcel(kind: str, **given: Any) -> claims.Parcel:
     values = {"id": 1, "epoch": 1, "kind": kind, "event": None, "address": "7", "signal_id": 12, "payload": None}
-    return claims.Parcel(**(values | {"attempts": 0, "ambiguities": 0, "plain": False, "after_id": None} | given))
+    values |= {"attempts": 0, "ambiguities": 0, "plain": False, "after_id": None, "place": None, "tried_at": None}
+    return claims.Parcel(**(values | {"created_at": datetime(2023, 3, 14, 9, tzinfo=UTC)} | given))
 
 
 def test_an_opening_says_everything_needed_to_act() -> None:
@@ -96,7 +98,7 @@ def test_x11_every_signal_message_carries_risk_text_and_notice() -> None:
         messages.signals.opening(signals.make(), service, catch_up=True),
         messages.signals.closing(ended, service),
         messages.notices.late_summary({"signals": [summary()]}, service),
-        messages.offers.latest([signals.make(), ended], service, paying=True),
+        messages.lists.latest([signals.make(), ended], service, paying=True),
     ]
 
     for message in kinds:
@@ -173,6 +175,8 @@ def test_a_reply_says_what_was_stored() -> None:
     assert messages.render(parcel("reply", payload={"message": stored.as_dict()}), None, BOOK) == stored
 
 
+ANN = {"platform": "telegram", "name": "Ann", "username": "ann"}
+BOB = {"platform": "discord", "name": "Bob", "username": ""}
 NOTICES: dict[str, dict[str, Any]] = {
     "access_started": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "renews": True},
     "access_ended": {"plan": "Gold"},
@@ -184,6 +188,11 @@ NOTICES: dict[str, dict[str, Any]] = {
     "second_subscription": {"plan": "Gold"},
     "granted": {"plan": "Gold", "until": None},
     "revoked": {"plan": "Gold"},
+    "link_asked": {"request": 12, "here": ANN, "there": BOB, "leaves": ""},
+    "accounts_linked": {"request": 12, "here": ANN, "there": BOB, "leaves": ""},
+    "link_refused": {"request": 12, "here": ANN, "there": BOB, "leaves": ""},
+    "account_left": {"account": ANN},
+    "broadcast": {"words": "We are away on Sunday."},
     "late_summary": {"signals": []},
     "alarm": {"key": "scan.dead", "text": "Nothing was scanned for an hour."},
 }
@@ -194,9 +203,9 @@ def test_every_notice_is_said_in_words(name: str) -> None:
     facts = NOTICES[name]
 
     first = messages.render(parcel("notice", payload={"name": name, **facts}), None, BOOK)
-    again = messages.render(parcel("notice", payload={"name": name, **facts}, ambiguities=1), None, BOOK)
+    again = messages.render(parcel("notice", payload={"name": name, **facts}), None, BOOK, repeat=True)
 
-    for fact in ("plan", "text", "key"):
+    for fact in ("plan", "text", "key", "words"):
         assert str(facts.get(fact, "")) in first.plain
     if name in {"cancel_planned", "payment_failed"}:
         assert "15 Feb 2026, 12:00 UTC" in first.plain

@@ -148,3 +148,8 @@ def test_who_is_kept_ends_the_act_and_a_refusal_needs_no_second_try() -> None:
     kept = step(outcomes.Kept("the owner"), "door")
     assert (kept.state, kept.reason) == (State.EXPIRED, "the owner")
     assert step(Refused("bad"), "door").state is State.DEAD
+
+
+def test_an_answer_that_nobody_can_see_any_more_is_over_and_blames_nobody() -> None:
+    gone = step(outcomes.Gone("the question is forgotten"), "reply")
+    assert (gone.state, gone.reason) == (State.EXPIRED, "the question is forgotten")

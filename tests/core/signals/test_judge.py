@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, db, models, strategies
+from core import catalogue, db, models, strategies, switches
 from core.market import candles, refusals
 from core.models import Delivery, Signal
 from core.signals import judge
@@ -144,6 +144,18 @@ async def test_while_a_signal_is_open_a_watch_makes_no_second_one(database: db.D
         for number in range(3):
             verdict = await judged(session, rows(*moves, count=NEWEST + 1 + number))
     assert verdict.note == "an entry, but this watch has an open signal"
+    assert await count(database, Signal) == 1
+
+
+async def test_while_paused_open_signals_end_and_no_new_one_begins(database: db.Database) -> None:
+    moves = [(NEWEST, 95.0), (NEWEST + 1, 99.0), (NEWEST + 2, 110.0)]
+    async with database.transaction() as session:
+        opened = await judged(session, rows(*moves, count=NEWEST + 1))
+        await switches.turn_on(session, switches.PAUSED, by="telegram:1", now=START)
+        await judged(session, rows(*moves, count=NEWEST + 2))
+        verdict = await judged(session, rows(*moves, count=NEWEST + 3))
+    assert (verdict.signal, verdict.ended) == (None, (opened.signal,))
+    assert verdict.note == "an entry, but paused by the operator"
     assert await count(database, Signal) == 1
 
 

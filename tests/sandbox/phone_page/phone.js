@@ -1,8 +1,10 @@
 "use strict";
+// The page as a whole: its views, and what arrives for them.
 
 const chats = new Map();
+const servers = new Map();
 const tabs = document.querySelector(".tabs");
-const SVG = "http://www.w3.org/2000/svg";
+const sides = document.querySelector(".sides");
 
 let toasting;
 function toast(text) {
@@ -18,6 +20,7 @@ async function post(path, body) {
     const answer = await fetch(path, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     });
+    if (answer.status === 409) return toast(await answer.text()), null;
     if (!answer.ok) throw new Error();
     return await answer.json();
   } catch {
@@ -26,113 +29,84 @@ async function post(path, body) {
   }
 }
 
-// Narrow screens show one view at a time.
+function windows() {
+  return [...chats.values(), ...servers.values()];
+}
+
+// Narrow screens show one view at a time, middle ones one beside the first person's chat, wide ones all.
 function view(name) {
   document.body.dataset.shown = name;
+  const first = windows()[0];
+  if (name !== first?.tab && name !== "panel") document.body.dataset.beside = name;
   for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.tab === name));
-  for (const [user, chat] of chats) chat.node.classList.toggle("current", String(user) === name);
-  chats.get(Number(name))?.toEnd();
+  for (const tab of sides.children) tab.setAttribute("aria-pressed", String(tab.dataset.tab === document.body.dataset.beside));
+  for (const one of windows()) {
+    one.node.classList.toggle("current", one.tab === name);
+    one.node.classList.toggle("beside", one.tab === document.body.dataset.beside);
+    if (one.tab === name) one.toEnd();
+  }
   mark();
 }
 
-function addTab(name, text) {
-  const tab = element("button", "", text);
-  tab.type = "button";
-  tab.dataset.tab = name;
-  tab.append(element("span", "badge"));
-  tab.addEventListener("click", () => view(name));
-  tabs.append(tab);
+// `after` names the view behind whose tab this one stands; without it, it is the last.
+function addTab(name, text, { large = false, after = "" } = {}) {
+  for (const nav of large ? [tabs] : [tabs, sides]) {
+    const tab = pressable("", text, () => {
+      document.body.dataset.chosen = name;
+      view(name);
+    });
+    tab.dataset.tab = name;
+    tab.append(element("span", "badge"));
+    const before = nav.querySelector(`[data-tab="${after}"]`);
+    if (before) before.after(tab);
+    else if (after) nav.prepend(tab);
+    else nav.append(tab);
+  }
 }
 
 function mark() {
-  const narrow = matchMedia("(max-width: 59.99rem)").matches;
-  for (const [user, chat] of chats) {
-    if (!narrow || document.body.dataset.shown === String(user)) chat.unread = 0;
-    const badge = tabs.querySelector(`[data-tab="${user}"] .badge`);
-    badge.textContent = chat.unread ? String(Math.min(chat.unread, 99)) : "";
+  for (const one of windows()) {
+    one.mark(one.node.offsetParent !== null);
+    for (const nav of [tabs, sides]) {
+      const shown = nav.querySelector(`[data-tab="${one.tab}"] .badge`);
+      if (shown) badge(shown, one.unread);
+    }
   }
+}
+
+function added(one, text, where = {}) {
+  document.getElementById("chats").append(one.node);
+  addTab(one.tab, text, where);
+  const shown = document.body.dataset;
+  if (!where.large && (!shown.beside || (where.after && !shown.chosen))) shown.beside = one.tab;
+  view(where.large ? one.tab : shown.shown);
 }
 
 function takeChat(news) {
   let chat = chats.get(news.chat);
   if (!chat) {
-    chat = new Chat(news.chat, post);
+    chat = new Chat(news.chat);
     chat.node.classList.add(chats.size ? "small" : "large");
     chats.set(news.chat, chat);
-    document.getElementById("chats").append(chat.node);
-    addTab(String(news.chat), news.title);
-    if (chats.size === 1) view(String(news.chat));
+    added(chat, news.title, { large: chats.size === 1 });
   }
   chat.take(news);
   if (chats.size === 1) document.body.classList.toggle("begun", news.started);
-  mark();
 }
 
-function curve(closes) {
-  const svg = document.createElementNS(SVG, "svg");
-  const low = Math.min(...closes), high = Math.max(...closes);
-  const points = closes.map((close, i) => {
-    const x = (i / Math.max(1, closes.length - 1)) * 100;
-    return `${x.toFixed(2)},${(26 - ((close - low) / (high - low || 1)) * 24).toFixed(2)}`;
-  });
-  svg.setAttribute("viewBox", "0 0 100 28");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", points.join(" "));
-  svg.append(line);
-  return svg;
-}
-
-function market({ symbol, closes, last }) {
-  const row = element("div", "pair");
-  row.append(element("b", "", symbol), curve(closes), element("span", "", last));
-  return row;
-}
-
-function takeFacts(facts) {
-  const label = document.getElementById("label");
-  label.textContent = facts.label;
-  label.classList.toggle("played", !facts.real);
-  document.getElementById("real").textContent = facts.real
-    ? "; the candles are Binance’s of 2023, played faster." : ". The candles are a simulated market.";
-  document.getElementById("clock").textContent = facts.clock;
-  document.getElementById("markets").replaceChildren(...facts.markets.map(market));
-  document.getElementById("plan").textContent = facts.plan;
-  document.getElementById("resting").hidden = !facts.waiting;
-  for (const button of document.querySelectorAll("[data-deed][aria-pressed]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.deed === facts.pace));
+function takeServer(news) {
+  let server = [...servers.values()].find(({ user }) => user === news.server);
+  if (!server) {
+    server = new Server(news.server, news.of);
+    servers.set(news.of, server);
+    document.body.classList.add("with-discord");
+    server.head(news);
+    added(server, servers.size > 1 ? `${news.title} on Discord` : "Discord", { after: String(news.of) });
   }
-  const next = facts.steps.findIndex(({ done }) => !done);
-  document.getElementById("steps").replaceChildren(...facts.steps.map(({ text, done }, i) => {
-    const step = element("li", done ? "done" : i === next ? "next" : "", text);
-    if (i === next) step.setAttribute("aria-current", "step");
-    return step;
-  }));
-  const told = facts.told.map(({ at, text }) => {
-    const row = element("li");
-    row.append(element("time", "", at), element("span", "", text));
-    return row;
-  });
-  document.getElementById("told").replaceChildren(...(told.length ? told : [element("li", "quiet", "Nothing yet.")]));
-  const places = Object.entries(facts.links).map(([name, url]) => {
-    const made = link(url);
-    made.textContent = name;
-    return made;
-  });
-  document.getElementById("links").replaceChildren(...places);
+  server.take(news);
 }
 
-for (const button of document.querySelectorAll("[data-deed]")) {
-  button.addEventListener("click", async () => {
-    button.setAttribute("aria-busy", "true");
-    const told = await post(`/deed/${button.dataset.deed}`, {});
-    button.removeAttribute("aria-busy");
-    if (told?.text) toast(told.text);
-  });
-}
-
-addTab("panel", "What happens");
+addTab("panel", "What happens", { large: true });
 const source = new EventSource("/events");
 const gone = document.getElementById("gone");
 source.addEventListener("open", () => { gone.hidden = true; });
@@ -140,6 +114,9 @@ source.addEventListener("error", () => { gone.hidden = false; });
 source.addEventListener("message", ({ data }) => {
   const news = JSON.parse(data);
   if (news.facts) takeFacts(news.facts);
+  else if (news.server) takeServer(news);
+  else if (news.channel) chats.get(news.of)?.takePlace(news);
   else takeChat(news);
+  mark();
 });
 addEventListener("resize", mark);

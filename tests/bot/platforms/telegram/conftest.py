@@ -9,6 +9,8 @@ import pytest
 from bot.platforms.telegram import listening, platform
 from core import db, inbox, stack
 from tests import conftest
+from tests.bot import stage as stages
+from tests.bot.platforms.telegram import venue as venues
 from tests.sandbox import history, server, telegram
 
 ANN, BOB, GROUP = 7, 8, -100500
@@ -70,3 +72,22 @@ async def claimed(bot: platform.Telegram) -> list[inbox.Item]:
     """Everything in the inbox is ours."""
     async with held(bot).db.transaction() as session:
         return await inbox.claim(session, "telegram", now=held(bot).clock(), lease=30, limit=1000)
+
+
+VenueMaker = Callable[..., Awaitable[venues.Venue]]
+
+
+@pytest.fixture
+async def open_venue(open_stage: stages.Opener) -> VenueMaker:
+    """Opens a gated place on a stage: `await open_venue(kind="channel", **settings of the stage)`."""
+
+    async def make(*, kind: str = "supergroup", **given: Any) -> venues.Venue:
+        return await venues.Venue(await open_stage(**given)).open(kind)
+
+    return make
+
+
+@pytest.fixture
+async def venue(open_venue: VenueMaker) -> venues.Venue:
+    """A supergroup that only payers may enter."""
+    return await open_venue()

@@ -50,14 +50,37 @@ async def test_starting_sets_menus_by_scope_and_tells_the_name(
     menus = {scope: [row["command"] for row in rows] for (scope, *_), rows in flat(world).items()}
 
     assert bot.username == "signalstack_demo_bot"
-    assert menus["all_private_chats"] == [row.name for row in commands.COMMANDS]
-    assert menus["all_group_chats"] == [row.name for row in commands.COMMANDS if row.group]
+    assert menus["all_private_chats"] == [row.name for row in commands.menu(group=False, operator=False)]
+    assert menus["all_group_chats"] == [row.name for row in commands.menu(group=True, operator=False)]
+    assert "chat" not in menus
     assert menus["default"] == menus["all_private_chats"]
     assert "Not financial advice" in world.profile.short_descriptions[""]
     async with held(bot).db.reading() as session:
         assert (await session.get_one(models.Heartbeat, "telegram.bot")).note == "@signalstack_demo_bot"
     assert bot.group(str(GROUP))
     assert not bot.group(str(ANN))
+
+
+def menu_of(world: telegram.Telegram, person: int) -> list[str]:
+    """What the person's own chat shows, empty when it has no menu of its own."""
+    rows = world.profile.commands.get((orjson.dumps({"chat_id": person, "type": "chat"}).decode(), ""), [])
+    return [row["command"] for row in rows]
+
+
+async def test_x05_operators_commands_are_on_their_own_menus_only(world: telegram.Telegram, make_bot: BotMaker) -> None:
+    new = 99
+    bot = await make_bot(admins=f"telegram:{ANN},telegram:{new},discord:{BOB}")
+    every = [row.name for row in commands.menu(group=False, operator=True)]
+    theirs = {row.name for row in commands.COMMANDS if row.operator}
+    assert theirs
+    assert menu_of(world, ANN) == every
+    assert menu_of(world, BOB) == []
+    for (scope, *_), rows in flat(world).items():
+        assert scope == "chat" or not theirs & {row["command"] for row in rows}
+
+    world.person(new, "Olga")  # an operator whom the bot has not met before
+    await bot.apply(await kept(bot, await world.start(new)))
+    assert menu_of(world, new) == every
 
 
 def flat(world: telegram.Telegram) -> dict[tuple[str, ...], list[dict[str, str]]]:

@@ -45,7 +45,7 @@ def test_x05_who_hides_or_forwards_is_not_heard(unheard: dict[str, Any]) -> None
 
 def test_x05_edits_posts_and_media_are_not_heard() -> None:
     said = message()["message"]
-    for kind in ("edited_message", "channel_post", "edited_channel_post", "inline_query", "chat_member", "poll"):
+    for kind in ("edited_message", "channel_post", "edited_channel_post", "inline_query", "poll"):
         assert updates.read({"update_id": 1, kind: said}) is None
     photo = {"from": ANN, "chat": PRIVATE, "photo": [], "caption": "/status"}
     assert updates.read({"message": photo}) is None
@@ -77,13 +77,53 @@ def test_a_press_that_asks_nothing_is_still_acknowledged(odd: dict[str, Any]) ->
     [
         ("kicked", PRIVATE, updates.Left("7")),
         ("member", PRIVATE, updates.Returned("7")),
-        ("kicked", GROUP, None),
+        ("kicked", GROUP, updates.Rights("-5")),
+        ("administrator", {"id": -6, "type": "channel"}, updates.Rights("-6")),
     ],
 )
 def test_t05_blocking_and_coming_back_are_heard(status: str, chat: dict[str, Any], heard: object) -> None:
     change = {"chat": chat, "from": ANN, "new_chat_member": {"status": status}}
 
     assert updates.read({"my_chat_member": change}) == heard
+
+
+@pytest.mark.parametrize(
+    ("member", "inside", "kept"),
+    [
+        ({"status": "member"}, True, False),
+        ({"status": "creator"}, True, True),
+        ({"status": "administrator"}, True, True),
+        ({"status": "restricted", "is_member": True}, True, False),
+        ({"status": "restricted", "is_member": False}, False, False),
+        ({"status": "left"}, False, False),
+        ({"status": "kicked", "until_date": 0}, False, False),
+        ({"status": "something new"}, False, False),
+        ({"status": "member", "user": ANN | {"is_bot": True}}, True, True),
+        ({"status": "kicked", "user": ANN | {"is_bot": True}}, False, False),
+    ],
+)
+def test_t14_who_came_and_went_is_heard(member: dict[str, Any], inside: bool, kept: bool) -> None:
+    change = {"chat": GROUP, "from": ANN | {"id": 9}, "new_chat_member": {"user": ANN} | member}
+
+    assert updates.read({"chat_member": change}) == updates.Change("-5", "7", inside, kept, "9")
+
+
+def test_t19_a_request_to_join_is_of_its_sender() -> None:
+    request = {"chat": GROUP, "from": ANN, "user_chat_id": 77, "date": 1000, "invite_link": {"creator": {"id": 5}}}
+
+    assert updates.read({"chat_join_request": request}) == updates.Knock("-5", "7", "77", 1000)
+    assert updates.read({"chat_join_request": request | {"from": ANN | {"is_bot": True}}}) is None
+
+
+def test_t06_a_group_that_moved_is_heard_whoever_moved_it() -> None:
+    moved = message(chat={"id": -5, "type": "group"}, migrate_to_chat_id=-1005, text=None)
+
+    assert updates.read(moved) == updates.Migrated("-5", "-1005")
+    assert updates.read(message(chat=GROUP, migrate_from_chat_id=-5, text=None)) is None
+
+
+def test_t14_we_ask_for_what_is_told_to_those_only_who_ask() -> None:
+    assert {"chat_member", "chat_join_request", "my_chat_member"} <= set(updates.KINDS)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +137,11 @@ def test_t05_blocking_and_coming_back_are_heard(status: str, chat: dict[str, Any
         {"callback_query": {"data": "/x"}},
         {"callback_query": []},
         {"my_chat_member": {}},
+        {"chat_member": {"chat": GROUP, "from": ANN, "new_chat_member": {"status": "member"}}},
+        {"chat_member": {"chat": GROUP, "from": ANN, "new_chat_member": 5}},
+        {"chat_join_request": {"chat": GROUP, "from": ANN, "user_chat_id": "x", "date": 1}},
+        {"chat_join_request": {"chat": GROUP, "from": ANN, "date": 1}},
+        {"message": {"chat": GROUP, "migrate_to_chat_id": None}},
     ],
 )
 def test_what_is_no_update_is_malformed(odd: Any) -> None:

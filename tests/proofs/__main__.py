@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests import databases, servers
-from tests.proofs import kill, outages, road, several, sweep
+from tests.proofs import kill, outages, posts, road, several, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -44,6 +44,12 @@ async def _road(folder: Path, _: str, options: argparse.Namespace) -> bool:
     return good
 
 
+async def _posts(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await posts.prove(folder, database_url, posts.Scale(seed=options.seed, kills=options.post_kills))
+    print(outcome)
+    return outcome.ok
+
+
 async def _sweep(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
     outcome = await sweep.prove(folder, database_url, sweep.Scale(members=options.members))
     print(outcome)
@@ -56,6 +62,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "several": _several,
     "road": _road,
     "sweep": _sweep,
+    "posts": _posts,
 }
 
 
@@ -68,6 +75,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5, help="of outages, of pauses and sleeping leaders")
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
+    parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     options = parser.parse_args()
     good = True

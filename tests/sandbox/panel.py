@@ -5,7 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.sandbox import checker_reading, market_history, phone, stripe_billing, stripe_pages, telegram_chats
+from tests.sandbox import (
+    checker_reading,
+    market_history,
+    panel_steps,
+    phone,
+    stripe_billing,
+    stripe_pages,
+    telegram_chats,
+    world_places,
+)
 from tests.sandbox import world as worlds
 
 Json = dict[str, Any]
@@ -28,10 +37,9 @@ class Panel:
 
     def __init__(self, world: worlds.World, product_url: str) -> None:
         self._world, self._product_url = world, product_url
-        self._steps = {key: text for key, text in _STEPS.items() if world.both or key not in _ON_BOTH}
+        self._steps = panel_steps.Steps(world)
         self._read = 0
         self._told: list[Json] = []
-        self._met: dict[str, bool] = {}
         self.deeds: dict[str, phone.Deed] = {
             "run": self._run,
             "fast": self._fast,
@@ -80,10 +88,10 @@ class Panel:
             "real": world.label == market_history.REAL,
             "clock": f"{world.exchange.now:%-d %b %Y, %H:%M}",
             "pace": {None: "pause", PACE: "run", FAST: "fast"}.get(world.pace, "run"),
-            "waiting": world.pace is None and not self._met.get("paid", False),
+            "waiting": world.pace is None and not self._steps.met("paid"),
             "markets": [self._market(market.symbol) for market in world.exchange.markets.values()],
             "plan": self._plan(),
-            "steps": [{"text": text, "done": self._met.get(key, False)} for key, text in self._steps.items()],
+            "steps": self._steps.shown(),
             "told": self._told,
             "links": {"Status page": self._product_url + "/", "Metrics": self._product_url + "/metrics"},
         }
@@ -117,23 +125,10 @@ class Panel:
         rows = self._world.history.events[self._read :]
         self._read += len(rows)
         for row in rows:
-            for key in [*_met(row), *self._met_at_doors(row)]:
-                self._met[key] = True
+            self._steps.take(row)
             if words := self._words(row):
                 at = datetime.now().astimezone()
                 self._told = [{"at": f"{at:%H:%M:%S}", "text": words}, *self._told][:_TOLD]
-
-    def _met_at_doors(self, row: Row) -> list[str]:
-        """The steps that this event completes because of the places Maya is in now."""
-        if row["event"] == "telegram_member" and row["user_id"] == worlds.MEMBER:
-            found = ["entered"] if row["status"] in telegram_chats.IN_CHAT else []
-        elif row["event"] == "discord_member" and (row["user_id"], row["role_id"]) == (worlds.MAYA_D, worlds.ROLE):
-            found = ["linked"] if row["has"] else []
-        else:
-            return []
-        places = ((worlds.VIP, worlds.MEMBER), (worlds.SIGNALS, worlds.MAYA_D))
-        outside = not any(self._world.is_inside(place, user) for place, user in places)
-        return found + (["left"] if outside and self._met.get("linked") else [])
 
     def _words(self, row: Row) -> str:
         match row["event"]:
@@ -154,60 +149,33 @@ class Panel:
             (checker_reading.updates([row]), "The end of"),
         ):
             if copies:
-                return f"{words} #{copies[0].signal} reached {self._reader(copies[0].chat)}"
+                return f"{words} #{copies[0].signal} reached {self._name(copies[0].chat)}"
         return ""
 
-    def _reader(self, chat: checker_reading.Chat) -> str:
-        """Who reads what lies there."""
-        if not isinstance(chat, int):
-            kind, number = chat
-            user = self._world.discord.users.get(number)
-            name = f"#{self._world.discord.channels[number].name}" if kind == "channel" else user.name if user else "?"
-            return f"{name} on Discord"
-        one = self._world.telegram.chats[chat]
-        return one.person.first_name if one.person else one.title
-
     def _door_words(self, row: Row) -> str:
-        if row["event"] == "discord_member":
-            name = self._world.discord.users[row["user_id"]].name
-            role = (
-                "" if row["role_id"] is None else self._world.discord.guilds[row["guild_id"]].roles[row["role_id"]].name
-            )
-            return f"{name} {'has' if row['has'] else 'no longer has'} the role {role} on Discord" if role else ""
-        name, place = (self._reader(row[key]) for key in ("user_id", "chat_id"))
         if row["event"] == "telegram_join_request":
-            return f"{name} asked to join {place}"
-        return f"{name} is {'in' if row['status'] in telegram_chats.IN_CHAT else 'out of'} {place}"
+            return f"{self._name(row['user_id'])} asked to join {self._name(row['chat_id'])}"
+        if row["event"] == "telegram_member":
+            way = "in" if row["status"] in telegram_chats.IN_CHAT else "out of"
+            return f"{self._name(row['user_id'])} is {way} {self._name(row['chat_id'])}"
+        if row["role_id"] != worlds.ROLE:
+            return ""
+        has = "has" if row["has"] else "no longer has"
+        return f"{self._world.discord.users[row['user_id']].name} {has} the role {world_places.PAYING} on Discord"
+
+    def _name(self, chat: checker_reading.Chat) -> str:
+        """Who, or which channel, a chat is."""
+        if isinstance(chat, int):
+            one = self._world.telegram.chats[chat]
+            return one.person.first_name if one.person else one.title
+        kind, number = chat
+        users, channels = self._world.discord.users, self._world.discord.channels
+        return f"{f'#{channels[number].name}' if kind == 'channel' else users[number].name} on Discord"
 
 
-_STEPS = {
-    "started": "Press Start",
-    "paid": "Subscribe and pay",
-    "signal": "Wait for a signal with its chart",
-    "result": "See how it ends, as a reply",
-    "entered": "Send /join and enter VIP signals",
-    "linked": "Send /link, and use its code on Discord",
-    "posted": "See a signal in #signals on Discord",
-    "planned": "Cancel with /cancel",
-    "ended": "End the paid month, below",
-    "left": "See both places close behind you",
-}
-_ON_BOTH = frozenset({"entered", "linked", "posted", "left"})
 _WORDS = {
     "stripe_session_created": "A checkout was opened at Stripe",
     "stripe_cancel_planned": "A cancellation was noted at Stripe",
     "stripe_payment_failed": "A bank declined a payment",
     "stripe_ended": "A subscription has ended at Stripe",
 }
-_EVENTS = {"stripe_paid": "paid", "stripe_cancel_planned": "planned", "stripe_ended": "ended"}
-
-
-def _met(row: Row) -> list[str]:
-    """The steps of a newcomer's way that this event completes."""
-    if row["event"] == "discord_message":
-        return ["posted"] if row["channel_id"] == worlds.SIGNALS and checker_reading.openings([row]) else []
-    if row["event"] != "telegram_message" or row["chat_id"] != worlds.MEMBER:
-        return [_EVENTS[row["event"]]] if row["event"] in _EVENTS else []
-    met = ["started"]
-    met += ["signal"] if checker_reading.openings([row]) else []
-    return met + (["result"] if checker_reading.updates([row]) else [])

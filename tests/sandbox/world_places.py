@@ -21,7 +21,7 @@ chat = {VIP}
 
 [[places]]
 key = "members"
-name = "#signals on {SERVER}"
+name = "#signals on Discord"
 platform = "discord"
 server = {GUILD}
 role = {ROLE}

@@ -23,7 +23,7 @@ _GREEN, _RED, _GREY = 0x2E9E5B, 0xC8403A, 0x7A828C
 _COLOURS = {"▲": _GREEN, "✓": _GREEN, "▼": _RED, "✕": _RED, "○": _GREY}
 _MARKS = {"b": "**", "i": "*"}
 _SIGNS = re.compile(r"[\\*_~`|<\[\]]|:(?=\w+:)")
-_BULLET = re.compile(r"^(\s*)([-+](?=\s|#)|[#>]|(\d+)([.)])(?=\s))")
+_BULLET = re.compile(r"^(\s*)([-+](?=\s|#|$)|[#>]|(\d+)([.)])(?=\s|$))")
 _URL = re.compile(r"https?://\S+")
 _MASKED = str.maketrans({"(": "%28", ")": "%29", " ": "%20", "\\": "%5C", "<": "%3C", ">": "%3E"})
 

@@ -151,3 +151,9 @@ def test_more_than_five_alike_are_a_menu(number: int) -> None:
     buttons = [[text.Button(f"C{n}", data=f"/latest C{n}") for n in range(number)]]
     [row] = components.of(text.message("x", buttons=buttons), {})
     assert (row["components"][0]["type"] == 3) == (number == 6)
+
+
+@pytest.mark.parametrize("line", ["-", "+ ", "-#", "- x", "1.", "12) x", "  - x", "# x", "> x", ">>> x"])
+def test_no_line_becomes_a_list_a_heading_or_a_quotation(line: str) -> None:
+    [embed] = rendering.embeds(text.message("Head", line, "tail"))
+    assert not STARTS.search(stripped(embed["description"]))

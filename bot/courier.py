@@ -171,7 +171,7 @@ class Courier:
             address=parcel.address,
             message=message,
             reply_to=parcel.reply_to,
-            protect=signal is not None,
+            protect=signal is not None or message.paid,
             picture=picture.data,
             file_id=picture.file_id,
             plain=parcel.plain,

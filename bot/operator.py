@@ -9,7 +9,7 @@ import click
 from sqlalchemy import select
 
 from bot import platforms
-from core import access, catalogue, errors, models, places, rights, stack
+from core import access, catalogue, errors, grants, models, places, rights, stack
 from core import members as people
 from core.market import exchange
 from core.signals import scan as scans
@@ -119,7 +119,7 @@ async def grant(held: stack.Stack, who: str, plan_key: str | None, days: int | N
     async with held.db.transaction() as session:
         identity = await people.named(session, who)
         by = f"cli:{getpass.getuser()}"
-        await access.grant(session, identity.member_id, plan, held.catalogue, until=until, by=by, now=now)
+        await grants.grant(session, identity.member_id, plan, held.catalogue, until=until, by=by, now=now)
     held.deliver()
     click.echo(
         f"{_name(identity)} has {plan.name} {f'until {until:%Y-%m-%d %H:%M} UTC' if until else 'until revoked'}."
@@ -132,7 +132,7 @@ async def revoke(held: stack.Stack, who: str, plan_key: str | None) -> int:
     now, plan = held.clock(), _plan(held.catalogue, plan_key)
     async with held.db.transaction() as session:
         identity = await people.named(session, who)
-        ended = await access.revoke(session, identity.member_id, plan, by=f"cli:{getpass.getuser()}", now=now)
+        ended = await grants.revoke(session, identity.member_id, plan, by=f"cli:{getpass.getuser()}", now=now)
         still = plan.key in await rights.plans_of(session, identity.member_id, now=now)
     held.deliver()
     if not ended:

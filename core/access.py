@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, models, places, rights
+from core import catalogue, places, rights
 from core.delivery import fanout, outbox, outcomes
 from core.models import Delivery, Grant, Identity, Member, Place, Presence, Signal, SignalStatus, Subscription
 
@@ -217,13 +217,13 @@ async def _tell(
         "until": until.isoformat() if until else None,
         "renews": row.cancels_at is None,
     }
-    facts |= await _doors_to(session, row.plan)
+    facts |= await doors_to(session, row.plan)
     if name:
         key = f"sub:{row.id}:{state}:{now.timestamp():.3f}"
         await outbox.tell(session, row.member_id, name, facts, key=key, now=now)
 
 
-async def _doors_to(session: AsyncSession, plan: str) -> dict[str, object]:
+async def doors_to(session: AsyncSession, plan: str) -> dict[str, object]:
     """The names of the places that this plan opens, as `places`, where there are some."""
     names = [place.name for place in await places.opened_by(session, plan)]
     return {"places": names} if names else {}
@@ -259,46 +259,3 @@ async def lapsed(session: AsyncSession, *, now: datetime, limit: int = 200) -> S
         .where(or_(Subscription.access_until.is_(None), Subscription.access_until <= now))
     )
     return [member for member in await session.scalars(ended.distinct().limit(limit)) if member is not None]
-
-
-async def grant(
-    session: AsyncSession,
-    member_id: int,
-    plan: catalogue.Plan,
-    book: catalogue.Catalogue,
-    *,
-    until: datetime | None,
-    by: str,
-    now: datetime,
-) -> None:
-    """The member has the plan until then (or for ever), has been told, and has the open signals."""
-    row = Grant(member_id=member_id, plan=plan.key, until=until, granted_by=by, created_at=now)
-    session.add(row)
-    await session.flush()
-    _audit(session, by, "grant", member_id, plan.key, now)
-    facts: dict[str, object] = {"plan": plan.name, "until": until.isoformat() if until else None}
-    facts |= await _doors_to(session, plan.key)
-    await outbox.tell(session, member_id, "granted", facts, key=f"grant:{row.id}", now=now)
-    await places.settle(session, member_id, now=now)
-    await catch_up(session, member_id, book, now=now)
-
-
-async def revoke(session: AsyncSession, member_id: int, plan: catalogue.Plan, *, by: str, now: datetime) -> int:
-    """No grant of this plan is valid for the member any more, and they have been told; says how many ended."""
-    rows = await session.scalars(
-        select(Grant)
-        .where(Grant.member_id == member_id, Grant.plan == plan.key, rights.valid_grant(now))
-        .with_for_update()
-    )
-    ended = rows.all()
-    for row in ended:
-        row.revoked_at = now
-        await outbox.tell(session, member_id, "revoked", {"plan": plan.name}, key=f"revoke:{row.id}", now=now)
-    _audit(session, by, "revoke", member_id, plan.key, now)
-    await session.flush()
-    await places.settle(session, member_id, now=now)
-    return len(ended)
-
-
-def _audit(session: AsyncSession, by: str, action: str, member_id: int, plan: str, now: datetime) -> None:
-    session.add(models.Audit(at=now, actor=by, action=action, details={"member": member_id, "plan": plan}))

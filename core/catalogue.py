@@ -158,6 +158,8 @@ class Catalogue(_Section):
             ("plan", [plan.key for plan in self.plans]),
             ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
             ("place", [place.key for place in self.places]),
+            ("chat of a place", [place.chat for place in self.places if place.chat]),
+            ("role of a place", [place.role for place in self.places if place.role]),
         ):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             found += [f"The catalogue names the {what} '{key}' twice; keep one." for key in twice]

@@ -63,10 +63,8 @@ async def settle(
     """Acts are planned for those of these people whose being inside is not as it may be.
 
     `unless` names an act that is not planned again, `reachable` who can be let in (None: everybody), `allowance` how
-    many people may be put out (None: as many as the brake lets go).
+    many people may be put out (None: as many as the brake lets go). Where something hinders us, nobody is put out.
     """
-    if place.fault:
-        return Planned()
     may = rights.may_enter(literal(place.key), Identity.member_id.expression, now).label("may")
     account = and_(Identity.platform == place.platform, Identity.external_id == Presence.external_id)
     rows = await session.execute(
@@ -80,9 +78,15 @@ async def settle(
     wanted: dict[tuple[str, str], list[tuple[Presence, int | None]]] = {}
     for presence, member_id, allowed in rows:
         act = _act(place, presence, allowed)
-        if act and act[1] != unless and (act[0] == "out" or reachable is None or presence.external_id in reachable):
+        if act and act[1] != unless and _possible(place, act[0], presence, reachable):
             wanted.setdefault(act, []).append((presence, member_id))
     return await _plan(session, place, wanted, allowance, now)
+
+
+def _possible(place: Place, event: str, presence: Presence, reachable: Collection[str] | None) -> bool:
+    if event == "out":
+        return not place.fault
+    return reachable is None or presence.external_id in reachable
 
 
 def _act(place: Place, presence: Presence, may: bool) -> tuple[str, str] | None:

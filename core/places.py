@@ -139,7 +139,7 @@ async def seen(
 
 
 async def asked(session: AsyncSession, place: Place, external_id: str, *, now: datetime) -> bool:
-    """This person asks to be let in; says whether they will be."""
+    """This person asks to be let in; says whether an act that does so was planned now."""
     values = {"inside": False, "asked_at": now}
     row = db.insert(session, Presence).values(place=place.key, external_id=external_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=["place", "external_id"], set_=values))
@@ -177,8 +177,6 @@ async def ended(
             here = isinstance(outcome, outcomes.Sent) and act in doors.INWARDS
             presence.kept = isinstance(outcome, outcomes.Kept)
             presence.inside = here or presence.kept
-    if isinstance(outcome, outcomes.Sent):
-        await restored(session, place, now=now)
     await session.flush()
     if final:
         await doors.settle(session, place, Presence.id == presence.id, unless=act, now=now)

@@ -13,11 +13,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core import access, health, inbox, leases, rounds, stack, work
 from core.delivery import outbox, recovery
 from core.market import exchange
+from core.privacy import removal
 from core.signals import scan
 
 _SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
 _SWEEP_SECONDS = 5.0
 _BODIES_KEPT = timedelta(days=30)
+_FORGOTTEN_AFTER = timedelta(days=1)
 _QUIET = timedelta(days=1)  # an alarm that nothing has raised again for so long is over
 log = structlog.get_logger()
 
@@ -116,17 +118,18 @@ class Scheduler:
             report = await health.report(session, now=self._stack.clock())
             for alarm in report.alarms:
                 facts = {"key": alarm.key, "text": alarm.text}
-                for platform, number in sorted(self._stack.settings.admin_ids):
-                    key = f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{number}"[:100]
-                    if await outbox.warn(session, platform, number, facts, key=key, now=self._stack.clock()):
+                for platform, chat in self._stack.settings.admin_chats:
+                    key = f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{chat}"[:100]
+                    if await outbox.warn(session, platform, chat, facts, key=key, now=self._stack.clock()):
                         self._stack.bell.ring(f"outbox:{platform}")
 
     async def _tidy(self) -> None:
-        """Bodies of old inbox items, which hold personal data, are gone; alarms that went quiet are over."""
+        """Bodies of old inbox items and last traces of who was deleted are gone; alarms that went quiet are over."""
         await self._stack.bell.wait(_TIDY, timeout=3600)
         async with self._stack.db.transaction() as session:
             now = self._stack.clock()
             await inbox.forget(session, before=now - _BODIES_KEPT)
+            await removal.sweep(session, before=now - _FORGOTTEN_AFTER, now=now)
             await health.clear_old(session, before=now - _QUIET, now=now)
 
 

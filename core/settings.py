@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         pairs = (part.strip().partition(":") for part in self.admins.split(",") if part.strip())
         return frozenset((platform.lower(), number) for platform, _, number in pairs)
 
+    @property
+    def admin_chats(self) -> list[tuple[str, str]]:
+        """The operators' private chats as (platform, address) pairs."""
+        return sorted((name, f"@{number}" if name == "discord" else number) for name, number in self.admin_ids)
+
 
 def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple[Settings, catalogue.Catalogue]:
     """The settings and the catalogue; raises one ConfigError that lists every fault of both.

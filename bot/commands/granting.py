@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import messages
 from bot.commands import asking
 from bot.messages import inquiry, operators
-from core import access, catalogue, errors, members, models, places, rights
+from core import access, catalogue, errors, grants, members, models, places, rights
 from core.billing import subscriptions
 
 _MOST_DAYS = 3650
@@ -27,7 +27,7 @@ async def grant(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     who, plan = await _named(session, visit, member), _plan(desk.catalogue, " ".join(rest))
     await members.present(session, who.member_id)
     until = desk.now + timedelta(days=days) if days else None
-    await access.grant(session, who.member_id, plan, desk.catalogue, until=until, by=visit.actor, now=desk.now)
+    await grants.grant(session, who.member_id, plan, desk.catalogue, until=until, by=visit.actor, now=desk.now)
     return inquiry.granted(who, plan, until)
 
 
@@ -39,7 +39,7 @@ async def revoke(session: AsyncSession, visit: asking.Visit) -> messages.Message
         return operators.usage("revoke")
     who, plan = await _named(session, visit, member), _plan(desk.catalogue, " ".join(rest))
     left = await _days_left(session, who.member_id, plan, visit)
-    ended = await access.revoke(session, who.member_id, plan, by=visit.actor, now=desk.now)
+    ended = await grants.revoke(session, who.member_id, plan, by=visit.actor, now=desk.now)
     still = plan.key in await rights.plans_of(session, who.member_id, now=desk.now)
     return inquiry.revoked(who, plan, ended, left, still=still)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from bot import commands, messages
-from core import access, catalogue, db, health, models
+from core import catalogue, db, grants, health, models
 from core.billing import links
 from core.models import SignalStatus
 from tests import conftest
@@ -197,7 +197,7 @@ async def test_status_of_a_gift(lite: Chat, until: int | None, words: str) -> No
     member = await lite.member()
     async with lite.db.transaction() as session:
         end = None if until is None else lite.now + timedelta(days=until)
-        await access.grant(session, member, GOLD, lite.book, until=end, by="cli", now=lite.now)
+        await grants.grant(session, member, GOLD, lite.book, until=end, by="cli", now=lite.now)
 
     await lite.priced()
     assert words in (await lite.ask("/status")).plain

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core import access, catalogue, db, models, places, rights
+from core import catalogue, db, grants, models, places, rights
 from core.models import Delivery, Grant
 from tests.bot import signals
 from tests.bot.desk import BTC_ONLY, GOLD, Chat, a_book, labels
@@ -210,7 +210,7 @@ async def test_why_agrees_with_what_the_member_gets(lite: Chat) -> None:
     await lite.ask("/start")
     member = await lite.member()
     async with lite.db.transaction() as session:
-        await access.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
+        await grants.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
 
     assert "valid without end" in await orders(lite, "/why 7")
     assert "has Gold." in await orders(lite, "/why 7")

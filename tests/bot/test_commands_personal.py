@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from bot import messages
 from bot.platforms.telegram import rendering
-from core import access, db, members, models
+from core import db, grants, members, models
 from core.models import Delivery
 from tests.bot.desk import GOLD, Chat, a_book, labels
 
@@ -74,7 +74,7 @@ async def test_x10_a_gift_is_no_paid_time(lite: Chat) -> None:
     await lite.ask("/start")
     member = await lite.member()
     async with lite.db.transaction() as session:
-        await access.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
+        await grants.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
 
     assert "You have paid until" not in (await lite.ask("/delete")).plain
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot import messages
-from core import access, catalogue, db, members, models, places
+from core import catalogue, db, grants, members, models, places
 from core.models import Identity, Place
 from tests.bot.desk import GOLD, Chat, a_book, labels
 
@@ -194,7 +194,7 @@ async def test_a_new_plan_names_the_places_it_opens(lite: Chat) -> None:
     await open_places(lite, VIP)
     member = await lite.member()
     async with lite.db.transaction() as session:
-        await access.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
+        await grants.grant(session, member, GOLD, lite.book, until=None, by="cli", now=lite.now)
         rows = (await session.scalars(select(models.Delivery).where(models.Delivery.kind == "notice"))).all()
     (facts,) = [row.payload for row in rows if row.payload]
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +12,8 @@ import structlog
 
 from bot import commands, platforms, runner
 from bot.platforms.telegram import listening
-from core import db, errors, inbox, models, work
-from core.delivery import outcomes
+from core import db, errors, inbox, models, rounds, settings, work
+from core.delivery import outcomes, pacing
 from tests import conftest
 from tests.bot import stage as stages
 from tests.bot.stage import Fault, Kind
@@ -128,6 +128,18 @@ class Deaf:
 
     async def send(self, parcel: platforms.Parcel) -> outcomes.Outcome:
         return outcomes.Refused("deaf")
+
+    async def attempt(self, act: platforms.Act) -> outcomes.Outcome:
+        return outcomes.Refused("deaf")
+
+    async def inspect(self, place: models.Place) -> list[str]:
+        return []
+
+    async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:
+        return rounds.Roster(datetime.now(UTC), {})
+
+    def limits(self, conf: settings.Settings) -> pacing.Limits:
+        return pacing.Limits()
 
     def group(self, address: str) -> bool:
         return False

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from core import access, catalogue, db, members, models, rights
+from core import access, catalogue, db, grants, members, models, rights
 from core.delivery import fanout, outbox
 from core.models import Delivery, State
 from tests.core import people
@@ -151,7 +151,7 @@ async def test_standing_names_every_plan_and_its_end(database: db.Database, now:
         await people.subscription(session, member, now + DAY, plan="ether", cancels_at=now + people.HOUR)
         await people.subscription(session, member, now + DAY, plan="gone")
         await people.subscription(session, member, now, plan="all")
-        await access.grant(session, member, people.ALL, people.BOOK, until=None, by="telegram:1", now=now)
+        await grants.grant(session, member, people.ALL, people.BOOK, until=None, by="telegram:1", now=now)
         session.add(grant_row(member, "gone", None))
         standing = await access.standing(session, member, people.BOOK, now=now)
     assert standing.paying
@@ -167,7 +167,7 @@ async def test_a_grant_opens_tells_and_is_written_down(database: db.Database, no
         who = await people.person(session, now)
         await people.publish(session, now)
         until = now + DAY
-        await access.grant(session, who.member_id, people.ALL, people.BOOK, until=until, by="telegram:1", now=now)
+        await grants.grant(session, who.member_id, people.ALL, people.BOOK, until=until, by="telegram:1", now=now)
         assert await rights.plans_of(session, who.member_id, now=now) == {"all"}
         assert await rights.plans_of(session, who.member_id, now=until) == set()
         [audit] = await session.scalars(select(models.Audit))
@@ -182,9 +182,9 @@ async def test_a_revoked_grant_closes_and_tells_once(database: db.Database, now:
     async with database.transaction() as session:
         who = await people.person(session, now)
         for plan in (people.ALL, people.ALL, people.BITCOIN):
-            await access.grant(session, who.member_id, plan, people.BOOK, until=None, by="telegram:1", now=now)
-        assert await access.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 2
-        assert await access.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 0
+            await grants.grant(session, who.member_id, plan, people.BOOK, until=None, by="telegram:1", now=now)
+        assert await grants.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 2
+        assert await grants.revoke(session, who.member_id, people.ALL, by="telegram:2", now=now) == 0
         assert await rights.plans_of(session, who.member_id, now=now) == {"bitcoin"}
         actions = [row.action for row in await session.scalars(select(models.Audit).order_by(models.Audit.id))]
     assert actions == ["grant"] * 3 + ["revoke"] * 2

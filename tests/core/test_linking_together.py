@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from core import access, catalogue, db, members, models, places, rights
+from core import catalogue, db, grants, members, models, places, rights
 from core.billing import checkouts, links, subscriptions
 from core.delivery import fanout
 from core.models import Checkout, Delivery, Identity, Member, State, Subscription
@@ -38,7 +38,7 @@ async def test_both_accounts_have_what_either_had(database: db.Database, now: da
 async def test_access_without_end_is_the_better_one(database: db.Database, now: datetime) -> None:
     payer, guest = await account(database, now, days=300), await account(database, now, "discord")
     async with database.transaction() as session:
-        await access.grant(session, guest.member_id, people.BITCOIN, BOOK, until=None, by="cli", now=now)
+        await grants.grant(session, guest.member_id, people.BITCOIN, BOOK, until=None, by="cli", now=now)
 
     assert await linked(database, payer, guest, now) == "linked"
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import access, catalogue, db, members, models, places
+from core import access, catalogue, db, grants, members, models, places
 from core.delivery import claims, outcomes
 from core.models import Delivery, Place, Presence, State
 from tests.core import people
@@ -173,7 +173,7 @@ async def test_a_contrary_act_that_nobody_began_is_withdrawn(
         await access.reconcile(session, who.member_id, book, now=now)
     assert await claimed(database, now, book) == []  # the role was never given, so there is nothing to take
     async with database.transaction() as session:
-        await access.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
+        await grants.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
     assert await acts(database) == [("hall", "give", who.external_id)]
 
 
@@ -185,7 +185,7 @@ async def test_an_act_is_withdrawn_when_the_contrary_became_right(
         who = await people.person(session, now)
         await places.seen(session, vip, who.external_id, inside=True, now=now)
         await places.seen(session, vip, who.external_id, inside=False, now=now)
-        await access.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
+        await grants.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
         await places.asked(session, vip, who.external_id, now=now)
     assert await acts(database) == [("vip", "admit", who.external_id)]
 
@@ -195,10 +195,10 @@ async def test_what_changed_while_an_act_was_under_way_is_done_after_it(
 ) -> None:
     async with database.transaction() as session:
         who = await people.person(session, now, platform="discord")
-        await access.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
+        await grants.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
     [parcel] = await claimed(database, now, book)
     async with database.transaction() as session:
-        await access.revoke(session, who.member_id, people.ALL, by="op", now=now)
+        await grants.revoke(session, who.member_id, people.ALL, by="op", now=now)
     assert await acts(database) == []  # the role is being given at this moment
     await people.begin(database, [parcel], now)
     await people.settle(database, parcel, people.SENT, now)
@@ -212,7 +212,7 @@ async def test_an_act_that_is_no_longer_right_is_not_claimed(
 ) -> None:
     async with database.transaction() as session:
         who = await people.person(session, now, platform="discord")
-        await access.grant(session, who.member_id, people.ALL, book, until=now + timedelta(hours=1), by="op", now=now)
+        await grants.grant(session, who.member_id, people.ALL, book, until=now + timedelta(hours=1), by="op", now=now)
     later = now + timedelta(hours=2)
     assert await claimed(database, later, book) == []
     [row] = await people.deliveries(database, Delivery.kind == "door")
@@ -244,7 +244,7 @@ async def test_somebody_who_is_not_on_the_server_is_not_tried_again_and_again(
 ) -> None:
     async with database.transaction() as session:
         who = await people.person(session, now, platform="discord")
-        await access.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
+        await grants.grant(session, who.member_id, people.ALL, book, until=None, by="op", now=now)
     await done(database, now, outcomes.Blocked("not a member of the server"))
     assert await acts(database) == []
     assert not (await presence(database, "hall", who.external_id)).inside

@@ -179,7 +179,7 @@ async def test_an_alarm_reaches_each_operator_once_for_each_time_it_is_raised(st
 
     await alarm()
     first = await people.deliveries(stage.database)
-    assert [(row.platform, row.address) for row in first] == [("discord", "8"), ("telegram", "7")]
+    assert [(row.platform, row.address) for row in first] == [("discord", "@8"), ("telegram", "7")]
     assert first[0].payload == {"name": "alarm", "key": "market:binance", "text": "No new candles."}
     async with stage.database.transaction() as session:
         await health.clear(session, "market:binance", now=stage.now())

@@ -10,8 +10,20 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from tests.sandbox import demo_story, moment, panel, phone, product, telegram, transcript
-from tests.sandbox.world import MEMBER, OPERATOR, STRANGER, NothingHappenedError, World
+from tests.sandbox import demo_story, moment, panel, phone, product, transcript
+from tests.sandbox.world import (
+    LOBBY,
+    MAYA_D,
+    MEMBER,
+    NOAH_D,
+    OLGA_D,
+    OPERATOR,
+    SIGNALS,
+    STRANGER,
+    VIP,
+    NothingHappenedError,
+    World,
+)
 
 HOME = product.ROOT / ".demo"
 PHONE_PORTS = (8090, 8091, 8092)
@@ -61,10 +73,10 @@ async def _until_stopped(work: Awaitable[int]) -> int:
 
 @asynccontextmanager
 async def staged(
-    folder: Path, *ports: int, markets: moment.Markets | None = None
+    folder: Path, *ports: int, markets: moment.Markets | None = None, discord: bool = True
 ) -> AsyncIterator[tuple[World, product.Product]]:
-    """A world, and the product running in it on the first of these ports that is free."""
-    async with World.open(folder, markets=markets) as world:
+    """A world, and the product running in it on the first of these ports that is free; see `World.open`."""
+    async with World.open(folder, markets=markets, discord=discord) as world:
         shop = product.Product(folder, world.environment(), port=product.free_port(*ports))
         world.expect_events_at(shop.url)
         async with shop:
@@ -80,7 +92,7 @@ async def _once(folder: Path) -> int:
         world.guard = shop.check
         print(f"SignalStack against a sandbox: {world.label}, from {world.exchange.now:%-d %B %Y, %H:%M} UTC.\n")
         outcome = await demo_story.Story(world, shop, _say).told()
-        print("\n" + "\n\n".join(_chats(world.telegram)) + "\n")
+        print("\n" + "\n\n".join(_chats(world)) + "\n")
     print(f"History checker: {outcome.verdict}")
     print(f"The whole history: {folder / 'history.jsonl'}")
     if not outcome.missing and outcome.verdict.ok:
@@ -93,9 +105,17 @@ async def _once(folder: Path) -> int:
     return 1
 
 
-def _chats(world: telegram.Telegram) -> list[str]:
+def _chats(world: World) -> list[str]:
     who = {MEMBER: "a new member", STRANGER: "never pays", OPERATOR: "the operator"}
-    return [transcript.chat(world, user, about) for user, about in who.items()]
+    shown = [transcript.chat(world.telegram, user, about) for user, about in who.items()]
+    if not world.both:
+        return shown
+    shown += [transcript.place(world.telegram, VIP)] if world.telegram.chat(VIP) else []
+    shown += [transcript.channel(world.discord, one) for one in (LOBBY, SIGNALS) if world.discord.messages(one)]
+    on_discord = {MAYA_D: "a new member", NOAH_D: "never pays", OLGA_D: "the operator"}
+    asked = {one.user.id for one in world.discord.interactions.values()}
+    seen = {user: about for user, about in on_discord.items() if user in asked or world.discord.dm(user)}
+    return shown + [transcript.person(world.discord, user, about) for user, about in seen.items()]
 
 
 def _say(line: str) -> None:
@@ -128,8 +148,8 @@ async def visited(world: World, product_url: str, *ports: int) -> AsyncIterator[
 
 def _welcome(world: World, shop: product.Product, url: str) -> str:
     return f"""
-SignalStack is running on this machine, against stand-ins for Telegram, Stripe and the exchange ({world.label}).
-No account, no money, no network.
+SignalStack is running on this machine, against stand-ins for Telegram, Discord, Stripe and the exchange
+({world.label}). No account, no money, no network.
 
   {url:<28}  begin here: you are a new member in a chat; subscribe, pay, get signals
   {shop.url + "/":<28}  the status page that everybody can see

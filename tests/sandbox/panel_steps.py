@@ -13,11 +13,11 @@ _STEPS = {
     "signal": "Wait for a signal with its chart",
     "result": "See how it ends, as a reply",
     "entered": "Send /join and enter VIP signals",
-    "linked": "Send /link, use its code on Discord",
-    "posted": "See a signal in #signals on Discord",
+    "linked": "Link Discord with /link",
+    "posted": "See a signal in #signals there",
     "planned": "Cancel with /cancel",
     "ended": "End the paid month, below",
-    "left": "See both places close behind you",
+    "left": "See both places close",
 }
 _ON_BOTH = frozenset({"entered", "linked", "posted", "left"})
 _PAYING = {"stripe_paid": "paid", "stripe_cancel_planned": "planned", "stripe_ended": "ended"}

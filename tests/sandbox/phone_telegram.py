@@ -122,9 +122,9 @@ class Chats:
             version = await self._telegram.watch(seat.user, version)
 
     async def _watch_place(self, seat: Seat, place: telegram.Chat, news: phone_wire.News) -> None:
-        """The place from the moment at which the person is inside; then only that they are out again."""
+        """The place as long as the person is inside, otherwise no more than that they are not."""
         known: dict[int, Json] = {}
-        before: tuple[object, ...] = (False,)
+        before: tuple[object, ...] = ()
         while True:
             inside = self._inside(seat.user, place.id)
             state = (inside, place.version, _members(place)) if inside else (inside,)

@@ -1,26 +1,26 @@
 """The phone page's server: what a visitor sees of a chat, and what reaches the bot of what they do."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from PIL import Image
 
-from tests.sandbox import history, phone, server, telegram
+from tests.sandbox import history, phone, phone_visit, server, telegram
 
-MAYA, NOAH, HIDDEN = 1, 2, 3
+MAYA, NOAH, HIDDEN, VIP = 1, 2, 3, -100
 Json = dict[str, Any]
 
 
-class Place:
+class Place(phone_visit.Visit):
     """A page over a Telegram with a bot in it, and a visitor's HTTP client."""
 
     def __init__(self, world: telegram.Telegram, api: str, url: str, http: aiohttp.ClientSession) -> None:
-        self.world, self.api, self.url, self.http = world, api, url, http
+        super().__init__(url, http)
+        self.world, self.api = world, api
 
     async def bot(self, method: str, **fields: Any) -> Any:
         async with self.http.post(f"{self.api}/bot{self.world.token}/{method}", json=fields) as answer:
@@ -28,39 +28,13 @@ class Place:
             assert told["ok"], told
             return told["result"]
 
-    async def post(self, path: str, **fields: Any) -> tuple[int, Any]:
-        async with self.http.post(self.url + path, json=fields) as answer:
-            body = await answer.text()
-            return answer.status, json.loads(body) if answer.status == 200 else body
-
-    @asynccontextmanager
-    async def news(self) -> AsyncIterator["News"]:
-        async with self.http.get(self.url + "events") as stream:
-            assert stream.content_type == "text/event-stream"
-            yield News(stream)
-
-
-class News:
-    """What the page is told, event by event."""
-
-    def __init__(self, stream: aiohttp.ClientResponse) -> None:
-        self._stream = stream
-
-    async def of(self, chat: int) -> Json:
-        """The next event about this chat."""
-        async with asyncio.timeout(5):
-            while True:
-                line = await self._stream.content.readline()
-                if line.startswith(b"data: ") and (told := json.loads(line[6:])).get("chat") == chat:
-                    found: Json = told
-                    return found
-
 
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
     world = telegram.Telegram(history.History())
     for user, name in ((MAYA, "Maya"), (NOAH, "Noah"), (HIDDEN, "Hilda")):
         world.person(user, name, started=user != NOAH)
+    world.group(VIP, "VIP signals", "channel")
 
     async def greet() -> str:
         return "Good day."
@@ -76,7 +50,9 @@ async def place() -> AsyncIterator[Place]:
 
 
 async def test_the_page_allows_nothing_but_its_own_files(place: Place) -> None:
-    for path in ("", "phone.css", "phone.js", "chat.js", "mark.svg"):
+    names = [path.name for path in phone.PAGE.iterdir() if path.name != "phone.html"]
+    assert len(names) > 8
+    for path in ("", *names):
         async with place.http.get(place.url + path) as answer:
             assert answer.status == 200, path
             assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
@@ -84,6 +60,8 @@ async def test_the_page_allows_nothing_but_its_own_files(place: Place) -> None:
             assert "innerHTML" not in text
             assert "style=" not in text
             assert "<script>" not in text
+            assert "http-equiv" not in text
+            assert not re.search(r"(src|href)=.?https?:", text)
 
 
 @pytest.mark.parametrize("path", ["phone.html", "..%2Fphone.py", "photo/unknown"])
@@ -151,7 +129,7 @@ async def test_only_the_seats_may_speak_and_not_without_words(place: Place, said
 
 
 async def test_other_sites_cannot_speak_for_the_visitor(place: Place) -> None:
-    for path in ("say", "press", "deed/greet"):
+    for path in ("say", "press", "door", "knock", "deed/greet"):
         async with place.http.post(place.url + path, data={"chat": MAYA, "text": "hi"}) as answer:
             assert answer.status == 415
 
@@ -203,6 +181,67 @@ async def test_the_menu_is_the_one_of_the_narrowest_scope(place: Place) -> None:
 async def test_deeds_answer_with_a_sentence(place: Place) -> None:
     assert await place.post("deed/greet") == (200, {"text": "Good day."})
     assert (await place.post("deed/unknown"))[0] == 404
+
+
+# --- doors and channels
+
+
+async def _link(place: Place, **options: Any) -> str:
+    made = await place.bot("createChatInviteLink", chat_id=VIP, **{"creates_join_request": True, **options})
+    link: str = made["invite_link"]
+    return link
+
+
+async def test_an_invite_link_shows_where_it_leads_and_lets_one_ask(place: Place) -> None:
+    link = await _link(place)
+    about = {"room": VIP, "title": "VIP signals", "members": 1, "asks": True}
+
+    assert await place.post("door", chat=MAYA, link=link) == (200, {"state": "closed", **about})
+    assert await place.post("knock", chat=MAYA, link=link) == (200, {"state": "asked"})
+    assert (await place.post("door", chat=MAYA, link=link))[1]["state"] == "asked"
+    await place.bot("approveChatJoinRequest", chat_id=VIP, user_id=MAYA)
+    assert (await place.post("door", chat=MAYA, link=link))[1]["state"] == "inside"
+
+
+async def test_a_link_that_leads_nowhere_says_so(place: Place) -> None:
+    place.world.revoke(link := await _link(place))
+
+    for wrong in (link, "https://t.me/+nobody", None):
+        assert await place.post("door", chat=MAYA, link=wrong) == (200, {"state": "invalid"})
+    assert await place.post("knock", chat=MAYA, link=link) == (200, {"state": "invalid"})
+    assert (await place.post("knock", chat=HIDDEN, link=link))[0] == 400
+    assert (await place.post("door", chat=HIDDEN, link=link))[0] == 400
+
+
+async def test_a_channel_is_shown_as_long_as_somebody_is_inside(place: Place) -> None:
+    await place.bot("sendMessage", chat_id=VIP, text="Before")
+
+    def about(user: int, *, inside: bool) -> Callable[[Json], bool]:
+        return lambda told: told.get("channel") == VIP and (told["of"], told["inside"]) == (user, inside)
+
+    async with place.news() as news:
+        assert (await news.that(about(MAYA, inside=False)))["messages"] == []
+        place.world.set_member(VIP, MAYA, "member")
+        begun = await news.that(about(MAYA, inside=True))
+        assert (begun["name"], begun["members"]) == ("VIP signals", 2)
+        assert [(row["text"], row["mine"]) for row in begun["messages"]] == [("Before", False)]
+        await place.bot("sendMessage", chat_id=VIP, text="After")
+        assert [row["text"] for row in (await news.that(about(MAYA, inside=True)))["messages"]] == ["After"]
+        place.world.set_member(VIP, MAYA, "kicked")
+        assert (await news.that(about(MAYA, inside=False)))["messages"] == []
+
+
+async def test_a_button_in_a_channel_is_for_those_inside(place: Place) -> None:
+    keys = {"inline_keyboard": [[{"text": "More", "callback_data": "/more"}]]}
+    sent = await place.bot("sendMessage", chat_id=VIP, text="Post", reply_markup=keys)
+    press = {"chat": MAYA, "room": VIP, "message": sent["message_id"], "row": 0, "place": 0}
+
+    assert (await place.post("press", **press))[0] == 400
+    place.world.set_member(VIP, MAYA, "member")
+    pressed = asyncio.create_task(place.post("press", **press))
+    query = (await place.bot("getUpdates", timeout=5))[-1]["callback_query"]
+    await place.bot("answerCallbackQuery", callback_query_id=query["id"], text="Here")
+    assert await pressed == (200, {"answered": True, "text": "Here"})
 
 
 def _picture() -> bytes:

@@ -26,8 +26,9 @@ _PATIENT_TRIES = 5
 
 
 def point(conf: settings.Settings) -> None:
-    """The library knows where Discord is; it keeps this in its class."""
+    """The library knows where Discord is, and our kind of socket; it has no other place for either."""
     discord.http.Route.BASE = f"{conf.discord_api_url}/v10"
+    discord.http.DiscordClientWebSocketResponse = wire.Socket  # type: ignore[attr-defined]
 
 
 class Api:

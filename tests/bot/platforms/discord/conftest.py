@@ -72,11 +72,12 @@ def world(moments: Clock) -> Iterator[discord.Discord]:
 @pytest.fixture
 async def address(world: discord.Discord) -> AsyncIterator[str]:
     """Where Discord answers; the library forgets it afterwards."""
+    gateway = library.gateway
     async with server.serving(world.app) as base:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(library.http.Route, "BASE", library.http.Route.BASE)
-            gateway = library.gateway.DiscordWebSocket
-            patch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+            patch.setattr(library.http, "DiscordClientWebSocketResponse", gateway.DiscordClientWebSocketResponse)
+            patch.setattr(gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway.DiscordWebSocket.DEFAULT_GATEWAY)
             yield base
 
 

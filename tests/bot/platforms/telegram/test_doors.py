@@ -121,6 +121,15 @@ async def test_t20_somebody_whom_nobody_knows_is_outside(bot: platform.Telegram)
     assert await bot.attempt(act("remove", 999_999)) == outcomes.Sent("")
 
 
+@pytest.mark.parametrize("what", ["decline", "remove"])
+async def test_t20_somebody_who_was_deleted_a_moment_ago_is_outside(
+    world: telegram.Telegram, bot: platform.Telegram, what: str
+) -> None:
+    world.faults.add(Fault(Kind.REFUSE, METHODS[what], description="Bad Request: USER_ID_INVALID"))
+
+    assert await bot.attempt(act(what)) == outcomes.Sent("")
+
+
 async def test_t20_a_restricted_member_is_inside(world: telegram.Telegram, bot: platform.Telegram) -> None:
     world.set_member(GROUP, BOB, "restricted")
 

@@ -182,6 +182,18 @@ async def test_t06_a_chat_that_moved_is_looked_at_where_it_is(venue: Venue) -> N
     assert (await venue.stage.bot.roster(place(-55), [])).inside == {"7": True}
 
 
+async def test_t06_a_chat_that_seems_to_move_for_ever_is_no_finding(
+    world: telegram.Telegram, bot: platform.Telegram
+) -> None:
+    for method in ("getChat", "getChatAdministrators"):
+        world.faults.add(Fault(Kind.MIGRATE, method, times=2, migrate_to=CHANNEL))
+
+    with pytest.raises(errors.UnreachableError):
+        await bot.inspect(place())
+    with pytest.raises(errors.UnreachableError):
+        await bot.roster(place(), [])
+
+
 # --- at the start, and when our rights change
 
 

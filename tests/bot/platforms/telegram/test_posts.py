@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
 from bot import platforms
 from bot.messages import text
@@ -11,9 +12,9 @@ from bot.platforms.telegram import hindrances, platform
 from core.delivery import outcomes
 from core.models import Delivery, State
 from tests.bot import stage as stages
-from tests.bot.platforms.telegram.conftest import ANN, GROUP, VenueMaker
+from tests.bot.platforms.telegram.conftest import ANN, GROUP, BotMaker, VenueMaker
 from tests.bot.platforms.telegram.venue import CHAT, KEY, Venue
-from tests.sandbox import telegram
+from tests.sandbox import server, telegram
 
 Fault, Kind = telegram.Fault, telegram.Kind
 CHANNEL, OPEN = -1_000_800, -1_000_900
@@ -116,6 +117,23 @@ async def test_x06_when_nobody_says_whether_it_is_public_nothing_is_posted(
 
     assert isinstance(await bot.send(POST), outcome)
     assert world.chat(CHANNEL) == []
+
+
+@pytest.mark.parametrize("body", [b'{"ok":true,"result":7}', b'{"ok":true,"result":[]}', b"<html>"])
+async def test_x06_an_answer_of_another_shape_is_no_leave_to_post(make_bot: BotMaker, body: bytes) -> None:
+    asked: list[str] = []
+
+    async def odd(request: web.Request) -> web.Response:
+        asked.append(request.path.rpartition("/")[2])
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", odd)
+    async with server.serving(app) as base:
+        bot = await make_bot(started=False, telegram_api_url=base)
+        await bot._bot.open()
+        assert isinstance(await bot.send(POST), outcomes.NotSent)
+    assert asked == ["getChat"]
 
 
 async def test_x06_buttons_that_act_for_whoever_presses_are_left_out(

@@ -88,13 +88,17 @@ async def test_t14_a_round_finds_that_we_lost_a_right_and_that_it_is_back(venue:
     assert "“Ban users”" in account.facts[KEY]["fault"]
     assert f"place:{KEY}" in await venue.stage.alarms()
     await venue.knock(user)
-    assert await venue.acts(user) == []
+    await venue.act()
+    assert venue.chat.members[user] == "member"  # nobody paid stands outside because nobody can be put out
+
+    await venue.ends(user)
+    assert venue.chat.members[user] == "member"
 
     venue.chat.bot_rights = {"can_invite_users", "can_restrict_members"}
     await made(venue)
     await venue.act()
 
-    assert venue.chat.members[user] == "member"
+    assert venue.chat.members[user] == "left"
     assert await venue.stage.alarms() == {}
 
 

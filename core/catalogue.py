@@ -3,6 +3,7 @@
 Read from `signalstack.toml`; without the file, a catalogue of one plan that opens every configured market.
 """
 
+import itertools
 import tomllib
 from collections.abc import Collection
 from functools import cached_property
@@ -159,11 +160,23 @@ class Catalogue(_Section):
             ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
             ("place", [place.key for place in self.places]),
             ("chat of a place", [place.chat for place in self.places if place.chat]),
-            ("role of a place", [place.role for place in self.places if place.role]),
         ):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             found += [f"The catalogue names the {what} '{key}' twice; keep one." for key in twice]
-        return found + self._misplaced()
+        return found + self._misplaced() + self._torn()
+
+    def _torn(self) -> list[str]:
+        """Roles that a plan would have to give for one place and to take for another."""
+        found = []
+        for one, other in itertools.combinations(self.places, 2):
+            if one.role and (one.server, one.role) == (other.server, other.role):
+                found += [
+                    f"The places '{one.key}' and '{other.key}' share the role {one.role}, but the plan '{plan.key}' "
+                    "opens only one of them; give each a role of its own."
+                    for plan in self.plans
+                    if plan.opens_place(one.key, one.symbols) != plan.opens_place(other.key, other.symbols)
+                ]
+        return found
 
     def _misplaced(self) -> list[str]:
         """Plans that name a place they cannot open. Places that are set up in chat are not known here."""

@@ -1,10 +1,12 @@
 """signalstack.toml: what it can say, and how its faults are told."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from core import catalogue, errors
 
@@ -120,3 +122,49 @@ def test_whatever_the_file_holds_there_is_a_catalogue_or_a_sentence(
     except errors.ConfigError as error:
         faults = error.faults
     assert all(faults)
+
+
+def place(key: str, **values: Any) -> catalogue.Place:
+    return catalogue.Place(**{"key": key, "name": key, "platform": "discord", "server": "1", **values})
+
+
+def test_a_plan_must_have_what_its_places_carry() -> None:
+    narrow = catalogue.Plan(key="btc", name="B", symbols=frozenset({"BTC/USDT"}), places=frozenset({"all"}))
+    book = catalogue.Catalogue(plans=(narrow,), places=(place("all"),))
+    [fault] = book.faults()
+    assert fault.startswith("The plan 'btc' opens the place 'all', where markets are posted that the plan does")
+    fitting = place("all", symbols=frozenset({"BTC/USDT"}))
+    assert book.model_copy(update={"places": (fitting,)}).faults() == []
+
+
+def test_a_role_cannot_be_given_and_taken_at_once() -> None:
+    plan = catalogue.Plan(key="p", name="P", places=frozenset({"a"}))
+    both = (place("a", role="5", channel="6"), place("b", role="5", channel="7"))
+    [fault] = catalogue.Catalogue(plans=(plan,), places=both).faults()
+    assert fault.startswith("The places 'a' and 'b' share the role 5, but the plan 'p' opens only one of them")
+    assert catalogue.Catalogue(plans=(catalogue.Plan(key="p", name="P"),), places=both).faults() == []
+
+
+def test_one_chat_is_one_place() -> None:
+    twice = tuple(place(key, platform="telegram", server="", chat="-5") for key in ("a", "b"))
+    assert catalogue.Catalogue(places=twice).faults() == [
+        "The catalogue names the chat of a place '-5' twice; keep one."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"platform": "telegram", "server": ""}, "a Telegram place needs `chat`"),
+        ({"platform": "telegram", "chat": "5"}, "a Telegram place needs `chat`"),
+        ({"server": ""}, "a Discord place needs `server`"),
+        ({"server": "12x"}, "should match pattern"),
+    ],
+)
+def test_a_place_says_where_it_is(values: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        place("a", **values)
+
+
+def test_numbers_may_be_written_as_numbers() -> None:
+    assert place("a", server=900, role=901).role == "901"

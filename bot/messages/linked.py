@@ -78,7 +78,7 @@ def waiting(facts: Mapping[str, Any]) -> text.Message:
         text.line(text.bold("Noted: you said yes.")),
         text.line(
             f"Now {there} has to say yes too. The question lies in its private chat with our bot; ",
-            text.command("/link"),
+            text.Span("/link", "code"),
             " there brings it up again. Nothing has changed so far.",
         ),
         buttons=[[text.Button("Take it back", data=f"/link no {facts['request']}")]],

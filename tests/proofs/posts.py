@@ -135,6 +135,7 @@ async def prove(folder: Path, database_url: str, scale: Scale) -> Outcome:
         _trouble(around.discord, scale)
         channels = _rooms(around.discord, scale)
         run = product.Product(folder, _environment(folder, around, database_url, channels))
+        around.guard = run.check
         async with run:
             played = _Run(scale, around, run, database)
             await played.play()

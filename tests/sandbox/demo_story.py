@@ -5,8 +5,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.sandbox import checker, checker_reading, moment, product, telegram, visitor
-from tests.sandbox.world import MEMBER, OPERATOR, STRANGER, NothingHappenedError, World
+from tests.sandbox import checker, checker_reading, discord, moment, product, telegram, visitor
+from tests.sandbox.world import (
+    LOBBY,
+    MAYA_D,
+    MEMBER,
+    NOAH_D,
+    OLGA_D,
+    OPERATOR,
+    SIGNALS,
+    STRANGER,
+    VIP,
+    NothingHappenedError,
+    World,
+)
 
 SOON = 15.0
 """Seconds within which an answer must have come; it usually takes a fraction of one."""
@@ -37,6 +49,9 @@ class Story:
         self._world, self._shop, self._say = world, shop, say
         self._telegram = world.telegram
         self._opening: telegram.Message | None = None
+        self._posted: discord.Message | None = None
+        self._invitation: telegram.Message | None = None
+        self._linked: checker.Linked | None = None
         self._signal = 0
 
     async def told(self) -> Outcome:
@@ -47,15 +62,20 @@ class Story:
             ("Maya looks at the plans", self._plans),
             ("Maya subscribes and pays on the pages of shop and bank", self._pays),
             ("Maya is told in the chat that her access is on", self._welcomed),
-            ("a signal reaches Maya with its chart", self._signalled),
-            ("Maya asks for her status and the latest signals", self._asks),
-            ("Noah, who never paid, asks for the latest and gets nothing paid", self._refused),
-            ("the signal's end reaches Maya as a reply", self._ended),
-            ("Olga, the operator, sees that every part works", self._operates),
+            ("Maya asks to join the gated Telegram channel and is let in", self._enters),
+            ("Noah tries the same invite link and is turned away with a helpful word", self._turned_away),
+            ("Maya links her Discord account; both sides say yes", self._links),
+            ("Discord's gated channel opens for Maya, and for her alone", self._opened),
+            ("a signal reaches both channels with its chart, once each", self._signalled),
+            ("Maya asks for her status and the latest signals on both chats", self._asks),
+            ("Noah, who never paid, asks on both chats and gets nothing paid", self._refused),
+            ("the signal's end comes as a reply in both channels", self._ended),
+            ("Olga, the operator, sees that every part works and what the last round found", self._operates),
             ("Maya cancels in the billing portal and is told what it means", self._cancels),
             ("the paid month ends, Maya loses access and is told", self._leaves),
+            ("Maya is out of both channels", self._put_out),
             ("Maya now sees results only", self._outside),
-            ("Noah received no signal", self._nothing_for_noah),
+            ("Noah received no signal on either chat", self._nothing_for_noah),
         ]
         for title, step in steps:
             began = time.monotonic()
@@ -64,9 +84,12 @@ class Story:
                 words = await step()
             except (NothingHappenedError, MissingError, visitor.PageError, product.ProductError) as error:
                 self._say(f"  ✗ {title}")
-                return Outcome(title, str(error), self._world.judge())
+                return Outcome(title, str(error), self._judged())
             self._say(f"  ✓ {title}{': ' + words if words else ''} ({time.monotonic() - began:.1f} s)")
-        return Outcome("", "", self._world.judge())
+        return Outcome("", "", self._judged())
+
+    def _judged(self) -> checker.Verdict:
+        return self._world.judge(accounts=[self._linked] if self._linked else [])
 
     # --- the steps
 
@@ -103,10 +126,58 @@ class Story:
     async def _welcomed(self) -> str:
         return (await self._world.message(MEMBER, "is on.", within=SOON)).text.partition("\n")[0]
 
+    # --- places and accounts
+
+    async def _enters(self) -> str:
+        self._invitation = await self._ask(MEMBER, "/join", "")
+        came = await self._world.knock(MEMBER, self._invitation)
+        if came != "asked":
+            raise MissingError(f"The way in is no request to join: {came}.")
+        await self._world.inside(VIP, MEMBER, within=SOON)
+        return "a request to join, granted because she pays"
+
+    async def _turned_away(self) -> str:
+        assert self._invitation is not None
+        await self._world.knock(STRANGER, self._invitation)
+        words = await self._world.message(STRANGER, "subscribers", within=SOON)
+        await self._world.until(
+            lambda: self._world.history.of("telegram_join_declined", user_id=STRANGER), 2 * SOON, "Noah is declined"
+        )
+        if self._world.is_inside(VIP, STRANGER):
+            raise MissingError("Noah is inside the channel.")
+        return f"“{words.text.splitlines()[0]}”"
+
+    async def _links(self) -> str:
+        offered = await self._ask(MEMBER, "/link", "Link another account")
+        code = next(line.removeprefix("/link ") for line in offered.text.splitlines() if line.startswith("/link "))
+        here = await self._world.slash(MAYA_D, "membership link", {"code": code})
+        if "Maya" not in here.text:
+            raise MissingError(f"The question does not name the other side:\n{here.text}")
+        there = await self._world.message(MEMBER, "Shall these two accounts", after=offered.id, within=SOON)
+        await self._world.click(MAYA_D, here, "Confirm")
+        before = self._world.history.events[-1]["n"]
+        await self._press(there, "Confirm")
+        await self._world.message(MEMBER, "now share one membership", within=SOON)
+        self._linked = checker.Linked(frozenset({MEMBER, ("discord", MAYA_D)}), before)
+        return "a code used once, a question to each side"
+
+    async def _opened(self) -> str:
+        await self._world.inside(SIGNALS, MAYA_D, within=SOON)
+        if self._world.is_inside(SIGNALS, NOAH_D):
+            raise MissingError("Noah sees the gated channel on Discord.")
+        return "she has the role now"
+
+    # --- a signal and its end
+
     async def _signalled(self) -> str:
         count, self._signal, self._opening = await self._candles_until(checker_reading.openings, moment.LEAD + 40)
         if not self._opening.photo:
-            raise MissingError("The signal came without its chart.")
+            raise MissingError("The signal came to Telegram without its chart.")
+        posted = await self._world.post(SIGNALS, f"#{self._signal}", within=SOON)
+        assert isinstance(posted, discord.Message)
+        self._posted = posted
+        if not posted.has_photo:
+            raise MissingError("The signal came to Discord without its chart.")
         size = self._opening.photo_sizes[-1]
         head = self._opening.text.partition("\n")[0]
         return f"{head}, chart {size['width']}×{size['height']}, after {count} candles"
@@ -114,25 +185,35 @@ class Story:
     async def _asks(self) -> str:
         await self._ask(MEMBER, "/status", "active")
         answer = await self._ask(MEMBER, "/latest", "Latest signals")
-        if f"#{self._signal}" not in answer.text:
-            raise MissingError(f"/latest does not show the open signal #{self._signal}.")
-        return ""
+        alone = await self._world.slash(MAYA_D, "signals latest", where=LOBBY)
+        for said, ephemeral in ((answer.text, True), (alone.text, alone.ephemeral)):
+            if f"#{self._signal}" not in said or not ephemeral:
+                raise MissingError(f"The open signal #{self._signal} is not shown to her alone:\n{said}")
+        return "on Discord only she can see the answer"
 
     async def _refused(self) -> str:
         answer = await self._ask(STRANGER, "/latest", "Latest results")
-        if "▲" in answer.text or "▼" in answer.text or answer.photo:
-            raise MissingError(f"Noah was shown an open signal:\n{answer.text}")
+        alone = await self._world.slash(NOAH_D, "signals latest", where=LOBBY)
+        for said, picture in ((answer.text, answer.photo), (alone.text, alone.has_photo)):
+            if "▲" in said or "▼" in said or picture:
+                raise MissingError(f"Noah was shown an open signal:\n{said}")
         return ""
 
     async def _ended(self) -> str:
         _, number, message = await self._candles_until(checker_reading.updates, moment.LONGEST + 40)
         if number != self._signal or message.reply_to is not self._opening:
-            raise MissingError("The end is no reply to the signal.")
+            raise MissingError("The end is no reply to the signal on Telegram.")
+        assert self._posted is not None
+        end = await self._world.post(SIGNALS, f"#{number}", after=self._posted.id, within=SOON)
+        if end.reply_to != self._posted.id:
+            raise MissingError("The end is no reply to the signal on Discord.")
         words = message.text.splitlines()
         return f"{words[0]}, {words[1]}"
 
     async def _operates(self) -> str:
-        return (await self._ask(OPERATOR, "/service", "Everything is working")).text.partition("\n")[0]
+        answer = await self._ask(OPERATOR, "/service", "Everything is working")
+        await self._world.slash(OLGA_D, "admin drift", where=None)
+        return answer.text.partition("\n")[0]
 
     async def _cancels(self) -> str:
         link = _link(await self._ask(MEMBER, "/cancel", "portal"))
@@ -146,6 +227,11 @@ class Story:
         await self._world.end_paid_period()
         return (await self._world.message(MEMBER, "has ended", within=SOON)).text.partition("\n")[0]
 
+    async def _put_out(self) -> str:
+        await self._world.outside(VIP, MEMBER, within=SOON)
+        await self._world.outside(SIGNALS, MAYA_D, within=SOON)
+        return "and free to come back when she pays again"
+
     async def _outside(self) -> str:
         await self._ask(MEMBER, "/status", "no subscription")
         answer = await self._ask(MEMBER, "/latest", "Latest results")
@@ -155,9 +241,11 @@ class Story:
 
     async def _nothing_for_noah(self) -> str:
         rows = self._world.history.of("telegram_message", chat_id=STRANGER)
+        rows += self._world.history.of("discord_message", user_id=NOAH_D)
+        rows += self._world.history.of("discord_ephemeral", user_id=NOAH_D)
         if checker_reading.openings(rows) or checker_reading.paid_messages(rows):
-            raise MissingError("Noah's chat holds something paid.")
-        return f"his {len(rows)} messages are answers to what he asked"
+            raise MissingError("Noah was shown something paid.")
+        return f"his {len(rows)} messages are answers to what he did"
 
     # --- how one asks and waits
 
@@ -166,18 +254,26 @@ class Story:
         said = await self._telegram.say(user, command)
         return await self._world.message(user, words, after=said["message"]["message_id"], within=SOON)
 
+    async def _press(self, message: telegram.Message, label: str) -> None:
+        """Maya has pressed this button under a message of the bot."""
+        buttons = [button for row in message.buttons for button in row]
+        data = next((str(one["callback_data"]) for one in buttons if one["text"] == label), "")
+        if not data:
+            raise MissingError(f"There is no button “{label}”:\n{message.text}")
+        await self._telegram.press(MEMBER, MEMBER, message.id, data)
+
     async def _candles_until(self, reading: Reading, most: int) -> tuple[int, int, telegram.Message]:
-        """Candles closed until such a message lay in Maya's chat: how many, the signal's number, the message."""
+        """Candles closed until such a post lay in the Telegram channel: how many, the signal's number, the post."""
 
         def found() -> list[checker.Copy]:
-            return reading(self._world.history.of("telegram_message", chat_id=MEMBER))
+            return reading(self._world.history.of("telegram_message", chat_id=VIP))
 
         for count in range(1, most + 1):
             await self._world.next_candle()
             with suppress(NothingHappenedError):
                 await self._world.until(found, SETTLE, "")
                 copy = found()[0]
-                return count, copy.signal, self._telegram.chats[MEMBER].messages[copy.message]
+                return count, copy.signal, self._telegram.chats[VIP].messages[copy.message]
         raise MissingError(f"Nothing came within {most} candles.")
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -147,6 +147,15 @@ class Api:
                 break
             await asyncio.sleep(wait)
         raise errors.UnreachableError(f"Discord does not answer ({known}).")
+
+
+@contextmanager
+def documented() -> Iterator[None]:
+    """What has not the shape that Discord documents is as good as no answer: raises UnreachableError instead."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise errors.UnreachableError(f"Discord's answer has not the documented shape ({error}).") from None
 
 
 async def put_away(client: discord.AutoShardedClient, seconds: float) -> None:

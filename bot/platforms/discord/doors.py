@@ -3,7 +3,7 @@
 Giving what somebody has, or taking what they do not have, changes nothing, so each attempt can be repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
@@ -97,24 +97,34 @@ def _said(error: wire.DiscordError) -> str:
 
 async def roster(connection: api.Api, place: models.Place, *, clock: Callable[[], datetime]) -> rounds.Roster:
     """Who has the role of this place, and who is on the server; raises UnreachableError when nobody can tell."""
-    at, here, after, requests = clock(), {"guild_id": place.space}, "0", 1
+    at, requests = clock(), 1
     inside: dict[str, bool] = {}
     everybody: set[str] = set()
     try:
-        guild = await connection.fetch(GUILD, here)
-        while True:
-            page = await connection.fetch(MEMBERS, here, {"limit": PAGE, "after": after})
-            requests += 1
-            everybody |= {member["user"]["id"] for member in page}
-            for member in page:
-                if place.role and place.role in member["roles"]:
-                    inside[member["user"]["id"]] = rights.kept(guild, member)
-            if len(page) < PAGE:
-                break
-            after = max((member["user"]["id"] for member in page), key=int)
+        with api.documented():
+            guild = await connection.fetch(GUILD, {"guild_id": place.space})
+            async for page in _pages(connection, place.space):
+                requests += 1
+                everybody |= {str(member["user"]["id"]) for member in page}
+                for member in page:
+                    if place.role and place.role in member["roles"]:
+                        inside[str(member["user"]["id"])] = rights.kept(guild, member)
     except wire.RefusalError as error:
         raise errors.UnreachableError(
             f"Discord does not list the members of the server {place.space} ({error}); is “Server Members Intent” on?"
         ) from None
+    if connection.me not in everybody:  # whoever is asked is a member too
+        raise errors.UnreachableError(f"Discord does not list all members of the server {place.space}.")
     found = frozenset(everybody)
     return rounds.Roster(at, inside, reachable=found, whole=True, count=len(inside), requests=requests)
+
+
+async def _pages(connection: api.Api, space: str) -> AsyncIterator[list[Json]]:
+    """Every member of the server, page by page."""
+    after = "0"
+    while True:
+        page = await connection.fetch(MEMBERS, {"guild_id": space}, {"limit": PAGE, "after": after})
+        yield page
+        if len(page) < PAGE:
+            return
+        after = max((member["user"]["id"] for member in page), key=int)

@@ -44,12 +44,13 @@ def order(ours: str, role: str) -> str:
 async def of(connection: api.Api, place: models.Place) -> list[str]:
     """Everything that hinders us in this place; raises UnreachableError when Discord does not answer."""
     try:
-        house = await rights.house(connection, place.space)
+        with api.documented():
+            house = await rights.house(connection, place.space)
+            return [*about_role(house, place.role), *about_channel(house, place.channel, place.role)]
     except wire.RefusalError as error:
         if error.code in {_UNKNOWN_GUILD, _MISSING_ACCESS} or error.status == 404:
             return [absent(connection.application)]
         return [f"Discord does not show us the server ({error})."]
-    return [*about_role(house, place.role), *about_channel(house, place.channel, place.role)]
 
 
 def about_role(house: rights.House, number: str) -> list[str]:

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import discord as library
 import pytest
+from aiohttp import web
 
 from bot import platforms
+from bot.messages import text
 from bot.platforms.discord import doors, platform
 from core import errors, models, rounds
 from core.delivery import outcomes
@@ -20,7 +23,8 @@ from tests.bot.platforms.discord.conftest import (
     BotMaker,
     held,
 )
-from tests.sandbox import discord
+from tests.core.people import HOUR
+from tests.sandbox import discord, server
 from tests.sandbox import discord_permissions as may
 
 Fault, Kind = discord.Fault, discord.Kind
@@ -223,3 +227,26 @@ async def test_a_place_is_inspected_as_a_whole(
     world.allow_bot(GUILD, may.ADMINISTRATOR)
     place.role, place.channel = str(world.role(GUILD, "x").id), str(SIGNALS)
     assert "cannot see #signals" in " ".join(await bot.inspect(place))
+
+
+@pytest.mark.parametrize("answer", ["{}", "[]", "null", '"x"', "[{}]", '{"roles": 1}'])
+async def test_answers_without_the_documented_shape_are_no_answers(
+    bot: platform.Discord, take: platforms.Act, place: models.Place, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(_request: web.Request) -> web.Response:
+        return web.Response(text=answer, content_type="application/json", charset=None)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", odd)
+    async with server.serving(app) as base:
+        monkeypatch.setattr(library.http.Route, "BASE", base)
+        hello = platforms.Parcel(str(GENERAL), text.message("Hello"))
+        for parcel in (hello, replace(hello, address="!token"), replace(hello, since=held(bot).clock() - HOUR)):
+            sent = await bot.send(parcel)
+            assert isinstance(sent, outcomes.Ambiguous)
+            assert sent.harmless
+        assert not isinstance(await bot.send(replace(hello, address=f"@{ANN}")), outcomes.Sent)
+        assert isinstance(await bot.attempt(take), outcomes.Ambiguous)
+        for look in (bot.inspect(place), bot.roster(place, [])):
+            with pytest.raises(errors.UnreachableError):
+                await look

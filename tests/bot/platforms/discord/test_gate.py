@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.platforms.discord import events, hearing, platform
-from core import doors, members, models, places
+from core import members, models, places
 from core.delivery import outcomes
 from core.models import Delivery, State
 from tests.bot import stage as stages
@@ -191,13 +191,24 @@ async def test_what_hinders_us_is_an_alarm_and_ends_by_itself(
         await applied(bot)
         assert f"place:{PLACE}" in await alarms(bot)
         assert (await place_of(bot)).fault
-        async with held(bot).db.transaction() as session:  # nothing is tried while somebody has to act
-            assert await places.settle(session, who.member_id, now=held(bot).clock()) == doors.Planned()
+        async with held(bot).db.transaction() as session:
+            await places.settle(session, who.member_id, now=held(bot).clock())
+        [given] = await delivered(bot)
+        able = what in {"channel", "public"}  # whoever pays comes in where that is possible; nobody is put out
+        assert isinstance(given, outcomes.Sent if able else outcomes.Barred)
+        there = await presence(bot, ANN)
+        assert there
+        assert there.inside == able
+        if able:
+            await applied(bot)
+            world.add_role(GUILD, BOB, role.id)
+            await applied(bot)
+            assert await acts(bot) == ["give"]
         if what == "rights":
             world.allow_bot(GUILD, may.BOT)
             await applied(bot)
             assert f"place:{PLACE}" not in await alarms(bot)
-            assert await acts(bot) == ["give"]
+            assert await acts(bot) == ["give", "give"]
 
 
 async def test_a_bot_that_comes_back_is_able_again(

@@ -80,10 +80,11 @@ class Courier:
             await _set_soon(self._room)
             return
         most = 3 * self._places - len(self._running)
+        until = time.monotonic() + self._lease
         parcels = await self._claim(most)
         signals = await self._signals(parcels)
         for parcel in parcels:
-            task = asyncio.create_task(self._deliver(parcel, signals.get(parcel.signal_id or 0)))
+            task = asyncio.create_task(self._deliver(parcel, signals.get(parcel.signal_id or 0), until))
             self._running.add(task)
             task.add_done_callback(self._ended)
         # Answers are claimed as soon as they ring, so fewer than asked for were all of them. Of the others, a claim may
@@ -108,8 +109,8 @@ class Courier:
             self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The row keeps its claim; when the lease is over it is free again, or ambiguous.
-            known = db.is_unavailable(error)
-            log.warning("delivery_interrupted", error=type(error).__name__, exc_info=None if known else error)
+            trace = None if db.is_unavailable(error) else error
+            log.warning("delivery_interrupted", error=type(error).__name__, exc_info=trace)
 
     async def _claim(self, limit: int) -> list[claims.Parcel]:
         async with self._stack.db.transaction() as session:
@@ -131,9 +132,9 @@ class Courier:
             rows = await session.scalars(select(models.Signal).where(models.Signal.id.in_(ids)))
             return {signal.id: signal for signal in rows}
 
-    async def _deliver(self, parcel: claims.Parcel, signal: models.Signal | None) -> None:
+    async def _deliver(self, parcel: claims.Parcel, signal: models.Signal | None, until: float) -> None:
         async with self._window, AsyncExitStack() as uploading:
-            if self._stopping:
+            if self._stopping or time.monotonic() > until:  # or it waited longer than its claim is good for
                 await self._release(parcel, timedelta(0))
                 return
             ready, key = await self._prepare(parcel, signal, uploading)

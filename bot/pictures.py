@@ -32,10 +32,10 @@ class Picture:
 
 
 class Pictures:
-    """Pictures for one platform."""
+    """Pictures for one platform; `shared`: it has a name for what was uploaded once, so that once is enough."""
 
-    def __init__(self, held: stack.Stack, platform: str) -> None:
-        self._stack, self._platform = held, platform
+    def __init__(self, held: stack.Stack, platform: str, *, shared: bool = True) -> None:
+        self._stack, self._platform, self._shared = held, platform, shared
         self._known: OrderedDict[str, str] = OrderedDict()
         self._drawn: OrderedDict[str, asyncio.Task[bytes | None]] = OrderedDict()
         self._uploading: dict[str, asyncio.Event] = {}
@@ -52,6 +52,9 @@ class Pictures:
     async def of(self, signal: models.Signal) -> AsyncIterator[Picture]:
         """The picture for one message; while the first message of a signal uploads it, the others wait a moment."""
         key = f"signal:{signal.id}"
+        if not self._shared:
+            yield Picture("", data=await self._draw(key, signal))
+            return
         if not await self._uploaded(key):
             await self._turn(key)
         # From here to the entry in `_uploading` nothing is awaited, so that of many who come at once one uploads.

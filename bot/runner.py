@@ -65,7 +65,7 @@ async def _started(platform: platforms.Platform, stop: asyncio.Event) -> bool:
 
 async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
     pacer = pacing.Pacer(platform.name, platform.limits(held.settings), redis=held.redis)
-    shown = pictures.Pictures(held, platform.name)
+    shown = pictures.Pictures(held, platform.name, shared=platform.keeps_pictures)
     couriers = [courier.Courier(held, platform, pacer, shown, urgent=urgent) for urgent in (True, False)]
     worker = _InboxWorker(held, platform)
     async with asyncio.TaskGroup() as jobs:

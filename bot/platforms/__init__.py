@@ -53,9 +53,13 @@ class Act:
 
 
 class Platform(Protocol):
-    """A connection to one chat platform; `last_progress` is the monotonic second of its listener's last progress."""
+    """A connection to one chat platform; `last_progress` is the monotonic second of its listener's last progress.
+
+    `keeps_pictures`: a picture that was uploaded has a name there, by which it can be sent again.
+    """
 
     name: str
+    keeps_pictures: bool
     last_progress: float
 
     async def start(self) -> None:

@@ -88,7 +88,7 @@ async def _plans(database: db.Database, plain: Any, dose: Dose) -> table.Row:
 async def _signal(database: db.Database) -> int:
     """The number of a new signal; the outbox is empty."""
     async with database.transaction() as session:
-        await session.execute(text("TRUNCATE deliveries"))
+        await session.execute(text("TRUNCATE deliveries CASCADE"))
         return (await people.signal(session, datetime.now(UTC))).id
 
 

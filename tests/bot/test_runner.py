@@ -105,6 +105,7 @@ class Deaf:
     """A platform whose items are always taken over by somebody else."""
 
     name = "deaf"
+    keeps_pictures = False
 
     def __init__(self) -> None:
         self.last_progress = time.monotonic()

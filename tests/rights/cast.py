@@ -12,6 +12,8 @@ from core.privacy import removal
 from tests.rights import market, table
 
 FIRST = {"telegram": 5_100_000_001, "discord": 880_000_000_000_000_001}
+OPERATORS = {platform: number - 1 for platform, number in FIRST.items()}
+"""The operator's numbers, which the settings name before anybody is there."""
 OTHER = {"telegram": "discord", "discord": "telegram"}
 DAY = timedelta(days=1)
 TARGET = "target"
@@ -57,12 +59,15 @@ class Cast:
         self.everybody: list[Person] = []
         self.now: dict[str, Person] = {}
         """Who plays each part at the moment."""
+        self.waiting: dict[str, list[Person]] = {kind: [] for kind in FRESH}
+        """Who will play the parts that somebody else plays with every line."""
 
     def play(self, kind: str, *, platform: str = "") -> Person:
         """Somebody new plays this part."""
         where = platform or self.platform
         name = "Canary" + "".join(filter(str.isalpha, kind)).capitalize() + f"{len(self.everybody):04}x"
-        person = Person(kind, where, FIRST[where] + len(self.everybody), name)
+        number = OPERATORS[where] if kind == table.OPERATOR else FIRST[where] + len(self.everybody)
+        person = Person(kind, where, number, name)
         self.everybody.append(person)
         if where == self.platform:
             self.now[kind] = person
@@ -103,8 +108,10 @@ async def subscribe(
     await subscriptions.apply(session, snapshot, book, grace_days=3, now=now)
 
 
-async def fill(session: AsyncSession, cast: Cast, book: catalogue.Catalogue, now: datetime) -> None:
-    """Everybody but those who are new with every line is known and has what their kind has."""
+async def fill(session: AsyncSession, cast: Cast, book: catalogue.Catalogue, now: datetime, *, lines: int) -> None:
+    """Everybody is known and has what their kind has; those who are new with each of these lines wait."""
+    for kind in FRESH:
+        cast.waiting[kind] = [cast.play(kind) for _ in range(lines)]
     for kind in (*(actor for actor in table.ACTORS if actor not in FRESH), TARGET):
         person = cast.play(kind)
         if kind == table.BOT:
@@ -131,8 +138,11 @@ async def _link(
     await session.refresh(second)
 
 
-async def renew(session: AsyncSession, cast: Cast, book: catalogue.Catalogue, now: datetime) -> None:
-    """A stranger whom nobody knows and a member who is gone play from now on; they are given their faces before."""
-    who = await meet(session, gone := cast.now[table.DELETED], now)
-    await subscribe(session, gone, who.member_id, book, now)
-    await removal.remove(session, who.member_id, now=now)
+async def renew(session: AsyncSession, cast: Cast, book: catalogue.Catalogue, now: datetime, *, gone: bool) -> None:
+    """Somebody whom nobody knows is the stranger from now on, and when `gone`, another deleted member the deleted."""
+    cast.now[table.STRANGER] = cast.waiting[table.STRANGER].pop(0)
+    if gone:
+        cast.now[table.DELETED] = left = cast.waiting[table.DELETED].pop(0)
+        who = await meet(session, left, now)
+        await subscribe(session, left, who.member_id, book, now)
+        await removal.remove(session, who.member_id, now=now)

@@ -99,3 +99,10 @@ def public_bytes(shown: Shown) -> int:
 
 def _leads_home(button: Mapping[str, Any]) -> bool:
     return set(button) == {"text", "url"} and bool(re.fullmatch(r"https://t\.me/\w+\?start=[a-z]+", button["url"]))
+
+
+def kept(shown: Shown) -> bool:
+    """Whether the message stays where it is: Telegram forbids to pass it on, on Discord nobody else can see it."""
+    if shown.row["event"].startswith("telegram_"):
+        return bool(shown.body.get("has_protected_content"))
+    return bool(shown.row["user_id"])

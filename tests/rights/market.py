@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,6 +10,7 @@ from core.billing import plans
 from core.delivery import fanout
 from core.market import candles
 from core.models import SignalStatus
+from tests.bot import signals
 from tests.bot import stage as stages
 from tests.core import people
 
@@ -41,9 +41,11 @@ async def publish(session: AsyncSession, held: catalogue.Catalogue, now: datetim
     key = candles.Key("binance", people.BTC, "1h")
     await candles.keep(session, key, [stages.candle(candle - back * _HOUR) for back in range(8, -1, -1)])
     closed = [await _signal(session, candle, now, close) for close in (1, 2)]
-    levels: dict[str, Any] = {"entry": ENTRY, "target": TARGET, "stop": STOP, "reason": REASON}
-    times = {"candle": candle, "expires": candle + 24 * _HOUR, "followed_to": candle}
-    row = await people.signal(session, now, **levels, **times)
+    levels = {"entry": ENTRY, "target": TARGET, "stop": STOP, "reason": REASON}
+    times = {"candle": candle, "expires": candle + 24 * _HOUR, "followed_to": candle, "created_at": now}
+    row = signals.make(id=None, **levels, **times)
+    session.add(row)
+    await session.flush()
     who = await access.recipients(session, held, row.symbol, now=now)
     until = now + timedelta(hours=1)
     await fanout.open_up(session, row.id, who, now=now, expires_at=until)
@@ -57,7 +59,10 @@ async def _signal(session: AsyncSession, candle: int, now: datetime, number: int
     times = {"candle": begun, "expires": begun + 24 * _HOUR, "followed_to": begun + 5 * _HOUR}
     levels = {"direction": "short", "entry": Decimal(2000), "target": Decimal(1900), "stop": Decimal(2050)}
     end = {"status": SignalStatus.STOPPED, "close_price": Decimal(2050), "close_candle": begun + 5 * _HOUR}
-    row = await people.signal(session, now, symbol=people.ETH, closed_at=now, **times, **levels, **end)
+    made = {"id": None, "symbol": people.ETH, "closed_at": now, "created_at": now}
+    row = signals.make(**made, **times, **levels, **end)
+    session.add(row)
+    await session.flush()
     for event, price in (("opened", row.entry), ("stopped", row.stop)):
         session.add(models.SignalEvent(signal_id=row.id, event=event, price=price, candle=begun, at=now))
     await session.flush()

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import func, select
 
 from bot import courier, pictures
-from core import catalogue, inbox, linking, models, stack
+from core import bell, catalogue, inbox, linking, models, stack
 from core.delivery import pacing
 from core.models import Audit, Delivery, Identity
 from tests.bot import stage as stages
@@ -20,6 +20,8 @@ from tests.sandbox import history
 
 Row = dict[str, Any]
 _TOLD = frozenset({"telegram_message", "telegram_edit", "discord_message", "discord_ephemeral", "discord_edit"})
+_LINES = 80
+"""More than are ever said in one scene."""
 _MOVED = (models.Grant, models.Switch, models.Round, models.Place, models.PlacePlan, models.Subscription)
 """Tables in which operators' commands move something."""
 
@@ -43,6 +45,9 @@ class Scene:
         self.unasked: list[judge.Shown] = []
         """What lay in chats and answers nobody."""
         self._seen = 0
+        self._renewed = 0
+        self._bell = bell.Bell()
+        self._busy: Callable[[], bool] = bool
 
     # --- what a platform knows
 
@@ -69,7 +74,7 @@ class Scene:
         now = self.held.clock()
         async with self.held.db.transaction() as session:
             await market.stock(session, self.book, now)
-            await casting.fill(session, self.cast, self.book, now)
+            await casting.fill(session, self.cast, self.book, now, lines=_LINES)
         await self.furnish()
         async with self.held.db.transaction() as session:
             opened, closed = await market.publish(session, self.book, now)
@@ -93,33 +98,60 @@ class Scene:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Couriers deliver until the block ends; when it begins, nothing waits any more."""
+        """Answers are delivered until the block ends; when it begins, nothing waits any more."""
+        await self.rest()
+        async with self._working(urgent=True):
+            yield
+
+    async def rest(self) -> None:
+        """What nobody asked for, openings and notices and doors, has been delivered too."""
+        async with self._working(urgent=False):
+            await self.settled(Delivery.kind != "reply")
+        self.unasked += [self.shown(row) for row in self.news()]
+
+    @asynccontextmanager
+    async def _working(self, *, urgent: bool) -> AsyncIterator[None]:
         name, stop = self.place.platform, asyncio.Event()
-        shown, pacer = pictures.Pictures(self.held, name), pacing.Pacer(name, stages.FAST)
-        couriers = [courier.Courier(self.held, self.bot, pacer, shown, urgent=urgent) for urgent in (True, False)]
-        tasks = [asyncio.create_task(one.run(stop)) for one in couriers]
+        # The courier hears our bell only, so that what is asked together is delivered together.
+        held = replace(self.held, bell=self._bell)
+        shown, pacer = pictures.Pictures(held, name), pacing.Pacer(name, stages.FAST)
+        one = courier.Courier(held, self.bot, pacer, shown, urgent=urgent)
+        # As many at a time as ask at a time.
+        one._places, one._window = len(table.ACTORS), asyncio.Semaphore(len(table.ACTORS))
+        before, self._busy = self._busy, lambda: bool(one._running)
+        task = asyncio.create_task(one.run(stop))
         try:
-            await self.settled()
-            self.unasked += [self.shown(row) for row in self.news()]
             yield
         finally:
+            self._busy = before
             stop.set()
             self.ring()
-            await asyncio.gather(*tasks)
+            await task
 
     def ring(self) -> None:
-        self.held.bell.ring(f"outbox:{self.place.platform}")
+        self._bell.ring(f"outbox:{self.place.platform}")
 
-    async def settled(self) -> None:
-        """Nothing waits to be sent on this platform, or is being sent."""
+    async def settled(self, *which: Any) -> None:
+        """None of these deliveries waits to be sent on this platform, or is being sent."""
         until = time.monotonic() + 20
-        mine = (Delivery.platform == self.place.platform, Delivery.state.in_(stages.UNSETTLED))
+        mine = (Delivery.platform == self.place.platform, Delivery.state.in_(stages.UNSETTLED), *which)
         while time.monotonic() < until:
+            while self._busy():
+                await asyncio.sleep(0.002)
             async with self.held.db.reading() as session:
                 if not await session.scalar(select(func.count()).select_from(Delivery).where(*mine)):
                     return
             await asyncio.sleep(0.005)
         raise TimeoutError("something is never sent")
+
+    async def renew(self) -> None:
+        """Who was a stranger, or deleted, is somebody else from now on, of whom we know nothing."""
+        self._renewed += 1
+        # A member's end is much work, and where answers do not come home nobody gets to know who asks.
+        often = 1 if self.place == table.PRIVATE else 12 if self.place.answers == table.AT_HOME else 100
+        async with self.held.db.transaction() as session:
+            now, gone = self.held.clock(), self._renewed % often == 1 % often
+            await casting.renew(session, self.cast, self.book, now, gone=gone)
 
     async def ask(
         self, command: str, line: table.Line, actors: Sequence[str], *, button: bool = False
@@ -129,7 +161,7 @@ class Scene:
         for item in await self.claimed(set(events)):
             await self.bot.apply(item)
         self.ring()
-        await self.settled()
+        await self.settled(Delivery.kind == "reply")
         return await self.answers(events, self.news())
 
     async def claimed(self, events: Collection[str]) -> list[inbox.Item]:

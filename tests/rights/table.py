@@ -21,7 +21,9 @@ CUSTOMERS = HOLDERS | {LAPSED}
 UNKNOWN = frozenset({STRANGER, DELETED})
 """Whom we know nothing of, so that we cannot write to them before they write to us."""
 HIDDEN = frozenset({ANONYMOUS, BOT})
-"""Who is nobody in particular: they are not heard, so nothing is answered, noted, or done."""
+"""Who is nobody in particular."""
+UNHEARD = {"telegram": HIDDEN, "discord": frozenset({ANONYMOUS})}
+"""Who is not heard: nothing is answered, noted, or done. Discord has no word for bots that ask, so one is nobody's."""
 EVERYBODY = frozenset(ACTORS)
 OUTSIDERS = EVERYBODY - HOLDERS - HIDDEN - {OPERATOR}
 
@@ -84,94 +86,97 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One command, and everything that is tried with it; the first line is how it is commonly said."""
+    """One command: the line that tells most is said everywhere, the others before it in the places that are THOROUGH."""
 
-    lines: Sequence[Line]
+    line: Line
+    more: Sequence[Line] = ()
     operator: bool = False
 
-
-def _anybody(*said: str, words: str, secrets: frozenset[str] = frozenset()) -> list[Line]:
-    return [Line(one, EVERYBODY, words, secrets=secrets) for one in said or ("",)]
-
-
-def _holders(*said: str, yes: str, no: str, secrets: frozenset[str] = frozenset({PAID})) -> list[Line]:
-    return [Line(one, HOLDERS, yes, no, secrets) for one in said or ("",)]
+    def lines(self, place: Place) -> Sequence[Line]:
+        return (*self.more, self.line) if place in THOROUGH else (self.line,)
 
 
-def _operator(*lines: tuple[str, str]) -> Right:
-    secrets = frozenset({PERSONAL})
-    return Right([Line(said, frozenset({OPERATOR}), yes, NOT_KNOWN, secrets) for said, yes in lines], operator=True)
+THOROUGH = (PRIVATE, GROUP, DM)
+
+
+def _anybody(words: str, said: str = "", *secrets: str) -> Line:
+    return Line(said, EVERYBODY, words, secrets=frozenset(secrets))
+
+
+def _holders(yes: str, no: str, said: str = "", *secrets: str) -> Line:
+    return Line(said, HOLDERS, yes, no, frozenset(secrets))
+
+
+def _operator(words: str, said: str = "", *more: tuple[str, str]) -> Right:
+    (line, *others) = (
+        Line(one, frozenset({OPERATOR}), yes, NOT_KNOWN, frozenset({PERSONAL})) for one, yes in ((said, words), *more)
+    )
+    return Right(line, others, operator=True)
 
 
 NOT_KNOWN = r"^I do not know that command; /help lists the ones I know\.$"
 _WELCOME, _LATEST, _RESULTS = r"^Welcome to", r"^Latest signals\n.*#\d+ · open\n", r"^Latest results\n"
-_BUYERS = EVERYBODY - HOLDERS
-_PORTAL, _PAGE = frozenset({PORTAL}), frozenset({CHECKOUT})
-_NOTHING = r"^You have no subscription, so nothing is charged"
+_BUY, _HAS = r"^Subscribe to Everything for ", r"^You already have Everything\."
+_PORTAL, _NOTHING = r"in the billing portal\. The link is yours alone", r"^You have no subscription, so nothing is charged"
+_CANCEL = r"^You cancel in the billing portal"
+_LOOKED = r"^I have looked at your access again\.\n"
+_COPY = r": everything we keep about you\n"
 _KEPT, _GONE = r"^You still pay for Everything\.", r"^Done: everything about you is deleted\."
+_HIDES, _LISTS = r"^(?!.*operator).*: what you can ask\n", r"\nFor operators\n"
+_MINE, _ALONE = r"^Accounts of your membership\n", r"^Only this account belongs"
+_ASKED, _OVER = r"^Noted: you said yes\.", r"^That request has ended\."
 
 RIGHTS: dict[str, Right] = {
-    "start": Right([
-        *_anybody("", "pause", "grant_7", words=_WELCOME),
-        *_holders("latest", yes=_LATEST, no=_RESULTS),
-    ]),
-    "latest": Right(_holders("", "BTC", yes=_LATEST, no=_RESULTS)),
-    "open": Right(_holders(yes=r"^Open signals\n", no=r"^Open signals go to subscribers\.")),
-    "signal": Right([
-        *_holders("{open}", yes=r"^▲ Long BTC/USDT .* · open\n", no=r"^There is no signal #\d+ that you can read\."),
-        *_anybody("{closed}", words=r"^▼ Short ETH/USDT · 1h · #\d+\n"),
-    ]),
-    "history": Right(_anybody("", "ETH", words=r"^Closed signals")),
-    "record": Right(_anybody(words=r"^All results: ")),
-    "plans": Right(_anybody(words=r"^Plans\n")),
-    "subscribe": Right([
-        Line("", _BUYERS, r"^Subscribe to Everything for ", r"^You already have Everything\.", _PAGE),
-        Line("all", _BUYERS, r"^Subscribe to Everything for ", r"^You already have Everything\.", _PAGE),
-    ]),
-    "status": Right(_holders(yes=r"^Everything: ", no=r"^You have no subscription at the moment\.", secrets=frozenset())),
-    "billing": Right([Line("", CUSTOMERS, r"in the billing portal\. The link is yours alone", _NOTHING, _PORTAL)]),
-    "cancel": Right([Line("", CUSTOMERS, r"^You cancel in the billing portal", _NOTHING, _PORTAL)]),
-    "fix": Right(
-        _holders(
-            yes=r"^I have looked at your access again\.\nEverything: ",
-            no=r"^I have looked at your access again\.\nYou have no subscription",
-        )
+    "start": Right(
+        _holders(_LATEST, _RESULTS, "latest", PAID),
+        [_anybody(_WELCOME), _anybody(_WELCOME, "pause"), _anybody(_WELCOME, "grant_7")],
     ),
-    "join": Right(
-        _holders(yes=r"open to you; tap its name|you are inside", no=r"opens with Everything", secrets=frozenset({WAY_IN}))
+    "latest": Right(_holders(_LATEST, _RESULTS, "", PAID), [_holders(_LATEST, _RESULTS, "BTC", PAID)]),
+    "open": Right(_holders(r"^Open signals\n", r"^Open signals go to subscribers\.", "", PAID)),
+    "signal": Right(
+        _holders(r"^▲ Long BTC/USDT .* · open\n", r"^There is no signal #\d+ that you can read\.", "{open}", PAID),
+        [_anybody(r"^▼ Short ETH/USDT · 1h · #\d+\n", "{closed}")],
     ),
-    "link": Right([
-        *_anybody(words=r"^Link another account\n", secrets=frozenset({CODE})),
-        *_anybody("nobodys-code", words=r"^That code is not valid"),
-        Line("yes {request}", frozenset({PAYING}), r"^Noted: you said yes\.", r"^That request has ended\."),
-    ]),
-    "unlink": Right([Line("", frozenset({LINKED}), r"^Accounts of your membership\n", r"^Only this account belongs")]),
-    "settings": Right(_anybody("", "private", words=r"How signals reach you on ")),
-    "mute": Right(_anybody(words=r"^Muted: ")),
-    "unmute": Right(_anybody(words=r"^Unmuted: ")),
-    "privacy": Right(_anybody(words=r": privacy\n")),
-    "export": Right(_anybody(words=r": everything we keep about you\n")),
-    "service": Right(_anybody(words=r"^(Everything is working|Not everything is working|Starting up)")),
-    "terms": Right(_anybody(words=r": terms\n")),
-    "paysupport": Right(_anybody(words=r"^Questions about a payment\n")),
-    "help": Right([Line("", frozenset({OPERATOR}), r"\nFor operators\n", r"^(?!.*operator).*: what you can ask\n")]),
-    "admin": _operator(("", r"^Operator's desk\n")),
-    "grant": _operator(("", r"^Write it so: "), ("{target} all 30", r" has Everything until ")),
-    "who": _operator(("{target}", r"^Member \d+, known since ")),
-    "why": _operator(("{target}", r"^Member \d+ has Everything\.|^No access now\.")),
-    "revoke": _operator(("{target} all", r" has no grant of Everything any more\.")),
-    "drift": _operator(("", r"^Places: who is inside"), ("release", r"^Released: 7 are put out")),
-    "delivery": _operator(("1", r"^Delivery 1: ")),
-    "stats": _operator(("", r"^Figures of this moment\n")),
-    "pause": _operator(("for a test", r"^New signals are paused\.")),
-    "resume": _operator(("", r"^New signals are published again\.")),
-    "broadcast": _operator(("Hello everybody", r"^Send this to "), ("yes {draft}", r"^On its way to ")),
+    "history": Right(_anybody(r"^Closed signals")),
+    "record": Right(_anybody(r"^All results: ")),
+    "plans": Right(_anybody(r"^Plans\n")),
+    "subscribe": Right(Line("", EVERYBODY - HOLDERS, _BUY, _HAS, frozenset({CHECKOUT}))),
+    "status": Right(_holders(r"^Everything: ", r"^You have no subscription at the moment\.")),
+    "billing": Right(Line("", CUSTOMERS, _PORTAL, _NOTHING, frozenset({PORTAL}))),
+    "cancel": Right(Line("", CUSTOMERS, _CANCEL, _NOTHING, frozenset({PORTAL}))),
+    "fix": Right(_holders(_LOOKED + "Everything: ", _LOOKED + "You have no subscription")),
+    "join": Right(_holders(r"open to you; tap its name|you are inside", r"opens with Everything", "", WAY_IN)),
+    "link": Right(
+        _anybody(r"^Link another account\n", "", CODE),
+        [
+            _anybody(r"^That code is not valid", "nobodys-code"),
+            Line("yes {request}", frozenset({PAYING}), _ASKED, _OVER),
+        ],
+    ),
+    "unlink": Right(Line("", frozenset({LINKED}), _MINE, _ALONE)),
+    "settings": Right(_anybody(r"How signals reach you on ", "private")),
+    "mute": Right(_anybody(r"^Muted: ")),
+    "unmute": Right(_anybody(r"^Unmuted: ")),
+    "privacy": Right(_anybody(r": privacy\n")),
+    "export": Right(_holders(_COPY, _COPY, "", WAY_IN)),
+    "service": Right(_anybody(r"^(Everything is working|Not everything is working|Starting up)")),
+    "terms": Right(_anybody(r": terms\n")),
+    "paysupport": Right(_anybody(r"^Questions about a payment\n")),
+    "help": Right(Line("", frozenset({OPERATOR}), _LISTS, _HIDES)),
+    "admin": _operator(r"^Operator's desk\n"),
+    "grant": _operator(r" has Everything until ", "{target} all 30", ("", r"^Write it so: ")),
+    "who": _operator(r"^Member \d+, known since ", "{target}"),
+    "why": _operator(r"^Member \d+ has Everything\.", "{target}"),
+    "revoke": _operator(r" has no grant of Everything any more\.", "{target} all"),
+    "drift": _operator(r"^Released: 7 are put out", "release", ("", r"^Places: who is inside")),
+    "delivery": _operator(r"^Delivery 1: ", "1"),
+    "stats": _operator(r"^Figures of this moment\n"),
+    "pause": _operator(r"^New signals are paused\.", "for a test"),
+    "resume": _operator(r"^New signals are published again\."),
+    "broadcast": _operator(r"^On its way to ", "yes {draft}", ("Hello everybody", r"^Send this to ")),
     # Last, because afterwards there is nobody to ask: what is charged is kept, everybody else is gone.
-    "delete": Right([
-        Line("", HOLDERS, _KEPT, r"^Delete everything about you\?"),
-        Line("yes", HOLDERS, _KEPT, _GONE),
-    ]),
-}  # fmt: skip
+    "delete": Right(_holders(_KEPT, _GONE, "yes"), [_holders(_KEPT, r"^Delete everything about you\?")]),
+}
 
 # --- what cannot be
 

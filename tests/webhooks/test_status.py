@@ -117,6 +117,14 @@ async def test_all_well_is_said_and_the_bot_is_one_tap_away(world: World) -> Non
     assert "needs attention" in text
 
 
+async def test_the_server_is_one_tap_away_where_the_operator_names_it(worlds: Any) -> None:
+    service = catalogue.Service(discord_invite="https://discord.gg/abc-123")
+    world = await worlds(book=catalogue.Catalogue(service=service, plans=(catalogue.Plan(key="p", name="P"),)))
+    _, text = await get(world, "/")
+    assert 'href="https://discord.gg/abc-123"' in text
+    assert "Join in Telegram" not in text
+
+
 @pytest.mark.parametrize("note", ["<b>x</b>", "a b", '"', "ümlaut"])
 async def test_odd_bot_name_is_no_link(world: World, note: str) -> None:
     async with world.stack.db.transaction() as session:

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -113,7 +114,7 @@ class Hearing:
         self._put(events.MEMBER, number, body | about)
 
     def _look(self, space: str) -> None:
-        """The server will be looked at once, when nothing more has changed there for a moment."""
+        """The server will be looked at in a moment, once for everything that changes there until then."""
         if space not in self._looks:
             self._looks[space] = asyncio.create_task(self._spared(self._looked(space)))
             self._looks[space].add_done_callback(lambda _: self._looks.pop(space, None))
@@ -141,6 +142,7 @@ class Hearing:
         while True:
             kind, name, body = await self._queue.get()
             await self._kept(kind, name, body)
+            self._queue.task_done()
             self._stack.bell.ring(f"inbox:{events.PLATFORM}")
 
     async def _kept(self, kind: str, name: str, body: Mapping[str, Any]) -> None:
@@ -160,10 +162,13 @@ class Hearing:
                 return
 
     async def finish(self, seconds: float) -> None:
-        """Questions that were heard are kept, if that takes no longer than this; nothing is heard any more."""
+        """What was heard is kept, if that takes no longer than this; nothing is heard any more."""
         for look in list(self._looks.values()):
             look.cancel()
         if self._receiving:
             await asyncio.wait(set(self._receiving), timeout=seconds)
         for task in list(self._receiving):
             task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._queue.join()

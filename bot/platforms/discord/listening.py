@@ -61,6 +61,7 @@ class Listener:
         self._epoch: int | None = None
         self._limit = signins.Limit()
         self._failed = self._seen = self._began = 0
+        self._delayed = False
         self._alarmed = True  # an earlier process may have left the alarm
 
     @property
@@ -192,8 +193,9 @@ class Listener:
             self._alarmed = True
             async with self._stack.db.transaction() as session:
                 await health.alarm(session, SIGN_INS, text, now=self._stack.clock())
-        if wait.seconds:
+        if wait.seconds and not self._delayed:
             log.warning("discord_sign_in_delayed", seconds=round(wait.seconds), today=len(made), spent=wait.spent)
+        self._delayed = wait.seconds > 0
         return wait.seconds
 
     async def _admit(self, initial: bool) -> None:

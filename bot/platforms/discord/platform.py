@@ -41,6 +41,7 @@ class Discord:
     """One bot; see `bot.platforms.Platform`."""
 
     name = events.PLATFORM
+    keeps_pictures = False
 
     def __init__(
         self,
@@ -235,8 +236,11 @@ class Discord:
             case events.Question(ask, until) if now < until:
                 desk = commands.Desk(self._stack.settings, self._stack.catalogue, now, self._api.name)
                 return await self._answer(session, item, await commands.answer(session, ask, desk), until)
-            case events.Order(ask, until) if outcome is not None:
+            case events.Order(ask, until):
+                outcome = outcome or setup.TOO_LATE
                 await setup.write(session, heard, outcome, self._stack)
+                if now >= until:
+                    return 0
                 reply = commands.Reply(ask.answer_at, outcome.message)
                 return await self._answer(session, item, [reply], until)
             case events.Standing():

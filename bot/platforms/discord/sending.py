@@ -26,7 +26,8 @@ ANSWER_AT, PERSON = "!", "@"
 _NO_PREVIEWS = 1 << 2
 _UNSEEN = frozenset({50027})
 _NO_PRIVATE_CHAT = frozenset({10013, 50007, 50033, 50278})
-_TOO_MANY_CHATS = 40003
+_NOT_PRIVATE = _NO_PRIVATE_CHAT | {40003}
+"""Refusals of a private chat, whatever their status; the last is that we open too many of them."""
 _UNKNOWN_CHANNEL, _MISSING_ACCESS, _MISSING_RIGHTS, _NO_HISTORY = 10003, 50001, 50013, 160002
 
 
@@ -136,10 +137,10 @@ class Sender:
             return outcomes.Fatal(reason)
         if parcel.address.startswith(ANSWER_AT) and error.status in {401, 403, 404}:
             return outcomes.Gone(reason)
-        if error.status in {400, 405, 409, 413}:
-            return outcomes.Blocked(reason) if error.code in _NO_PRIVATE_CHAT else outcomes.Refused(reason)
-        if parcel.address.startswith(PERSON):
+        if parcel.address.startswith(PERSON) and (error.status in {403, 404} or error.code in _NOT_PRIVATE):
             return self._not_private(error, parcel.address.removeprefix(PERSON))
+        if error.status in {400, 405, 409, 413}:
+            return outcomes.Refused(reason)
         return outcomes.Barred(await self._barred(error, parcel))
 
     def _not_private(self, error: wire.RefusalError, user: str) -> outcomes.Outcome:

@@ -26,6 +26,9 @@ class Outcome:
     findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+TOO_LATE = Outcome(text.message("That came too late."), {"refused": "Discord did not answer in time."})
+
+
 class Setup:
     """Carries out the orders of operators."""
 

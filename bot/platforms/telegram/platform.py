@@ -42,6 +42,7 @@ class Telegram:
     """One bot; see `bot.platforms.Platform`."""
 
     name = updates.PLATFORM
+    keeps_pictures = True
 
     def __init__(
         self, opened: stack.Stack, *, timing: listening.Timing | None = None, total: float = 15.0, connect: float = 5.0

@@ -281,3 +281,16 @@ async def test_what_is_told_again_after_a_lost_connection_is_one_item(
     [item] = await claimed(bot)
     keeping.cancel()
     assert events.read(item) == events.Standing(str(GUILD), "7003", frozenset(), bot=False, joined=True)
+
+
+async def test_what_was_heard_is_kept_before_the_process_ends(
+    world: discord.Discord, bot: platform.Discord, role: discord.Role
+) -> None:
+    async with listening_to(bot, world):
+        await settled_look(bot)
+        began = bot.last_progress
+        async with held(bot).db.transaction():
+            for user in (ANN, BOB, OWNER):
+                world.add_role(GUILD, user, role.id)
+            await stages.seen(lambda: bot.last_progress > began and bot._ear._hearing._queue.qsize() == 2)
+    assert len(await claimed(bot, 3)) == 3

@@ -209,10 +209,12 @@ async def test_d12_closed_private_chats_and_strangers_are_blocked_and_the_channe
     assert isinstance(await bot.send(HELLO), outcomes.Sent)
 
 
+@pytest.mark.parametrize("status", [400, 403])
 async def test_d12_a_refusal_of_nobody_in_particular_holds_all_private_messages(
-    world: discord.Discord, bot: platform.Discord
+    world: discord.Discord, bot: platform.Discord, status: int
 ) -> None:
-    fault = world.faults.add(Fault(Kind.REFUSE, "POST", "/users/@me/channels", code=40003, times=None))
+    refused = {"status": status, "code": 40003}
+    fault = world.faults.add(Fault(Kind.REFUSE, "POST", "/users/@me/channels", times=None, **refused))
     assert isinstance(await bot.send(TO_ANN), outcomes.NotSent)
     to_bob = await bot.send(replace(HELLO, address=f"@{BOB}"))
     assert isinstance(to_bob, outcomes.NotSent)

@@ -1,0 +1,161 @@
+"""Scenes on Discord: people send commands through their client, or a forger sends what the client would not."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from bot import commands
+from bot.platforms.discord import reception
+from core import catalogue, inbox
+from tests.bot.platforms.discord import conftest as stage
+from tests.rights import cast as casting
+from tests.rights import judge, scene, table
+from tests.sandbox import discord, discord_interactions, discord_people, discord_places, history
+
+Json = dict[str, Any]
+TIMING = replace(stage.QUICK, patience=reception.Patience())
+HOST, GUILD, OTHER, LOBBY, GATED, ELSEWHERE = 6000, 9001, 9002, 9101, 9102, 9103
+
+
+def build(world: discord.Discord) -> catalogue.Place:
+    """Our server with its lobby and its gated channel, and another server that has the bot too; the place of ours."""
+    world.user(HOST, "Host")
+    for guild, name, channel in ((GUILD, "Traders", LOBBY), (OTHER, "Others", ELSEWHERE)):
+        world.guild(guild, name, owner=HOST)
+        world.channel(guild, channel, "lobby")
+    role = world.role(GUILD, "Subscriber")
+    world.channel(GUILD, GATED, "signals", private_to=[role.id])
+    at = {"server": str(GUILD), "role": str(role.id), "channel": str(GATED)}
+    return catalogue.Place(key="lounge", name="Lounge", platform="discord", **at)
+
+
+class Scene(scene.Scene):
+    """A place on Discord."""
+
+    bot: Any
+    world: discord.Discord
+
+    def __init__(self, place: table.Place, *given: Any, world: discord.Discord) -> None:
+        super().__init__(place, *given)
+        self.world = world
+        self.asked: dict[str, discord.Interaction] = {}
+        self._number = 0
+
+    @property
+    def history(self) -> history.History:
+        return self.world.history
+
+    async def furnish(self) -> None:
+        for person in self.cast.everybody:
+            if person.platform == "discord":
+                self.world.user(person.number, person.name, bot=person.kind == table.BOT)
+                for guild in (GUILD, OTHER):
+                    self.world.join(guild, person.number)
+        self.world.guilds[GUILD].owner = self.cast.now[table.OPERATOR].number
+        self.world.guilds[OTHER].owner = self.cast.now[table.OTHER_ADMIN].number
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with super().running(), stage.listening_to(self.bot, self.world):
+            yield
+
+    # --- what people do
+
+    def where(self, user: int) -> discord.Channel:
+        rooms = {table.LOBBY: LOBBY, table.ELSEWHERE: ELSEWHERE, table.GATED_ROOM: GATED}
+        return self.world.channels[rooms[self.place]] if self.place in rooms else self.world.open_dm(user)
+
+    async def speak(self, command: str, said: str, actors: Sequence[str], *, button: bool) -> dict[str, str]:
+        events: dict[str, str] = {}
+        for actor in actors:
+            if actor == table.ANONYMOUS:
+                events[await self._of_nobody(command)] = actor
+                continue
+            options = None if button else spelled(command, said)
+            one = self.press(actor, f"/{command} {said}".strip()) if options is None else None
+            one = one or await self.say(command, actor, options or {})
+            self.asked[str(one.id)] = one
+            events[str(one.id)] = actor
+        return events
+
+    async def say(self, command: str, actor: str, options: Mapping[str, Any]) -> discord.Interaction:
+        """The slash command, also where the person's client does not offer it."""
+        row, user = commands.BY_NAME[command], self.cast.now[actor].number
+        words, room = row.slash or row.name, self.where(user)
+        try:
+            place = discord_people.place(self.world, user, None, room.id)
+            if actor == table.BOT:
+                raise ValueError("bots have no slash commands")
+            return discord_people.command(self.world, user, words, options, place)
+        except ValueError as refusal:
+            why = table.why_not(self.place, actor, operator=table.RIGHTS[command].operator)
+            assert why, (command, actor, refusal)
+        return self._forged(user, words, options, room)
+
+    def _forged(
+        self, user: int, words: str, options: Mapping[str, Any], room: discord_places.Channel
+    ) -> discord.Interaction:
+        chosen, path, known = self.world.commands.find(room.guild_id, words)
+        sent = discord_people._options(self.world, room, known, options, {}, complete=True)
+        for inner in reversed(path):
+            sent = [{"name": inner["name"], "type": inner["type"], "options": sent}]
+        data = {"id": chosen["id"], "name": chosen["name"], "type": 1, "options": sent}
+        return discord_people._send(self.world, discord_interactions.COMMAND, user, room, data, words)
+
+    def press(self, actor: str, line: str) -> discord.Interaction:
+        """The actor presses a button with this line that lies here; a forged client can name any."""
+        user = self.cast.now[actor].number
+        data = {"custom_id": line, "component_type": 2, "id": 1}
+        return discord_people._send(self.world, discord_interactions.COMPONENT, user, self.where(user), data, line)
+
+    async def _of_nobody(self, command: str) -> str:
+        """An interaction that names no user is in the inbox."""
+        self._number += 1
+        body = {"token": "t", "type": 2, "data": {"name": command}, "user": {}, "guild_id": str(GUILD)}
+        body |= {"channel_id": str(LOBBY), "at": self.held.clock().timestamp()}
+        event = f"nobody-{self._number}"
+        async with self.held.db.transaction() as session:
+            now = self.held.clock()
+            await inbox.put(session, "discord", event, "interaction", orjson.dumps(body), now=now)
+        return event
+
+    # --- what came of it
+
+    def shown(self, row: scene.Row) -> judge.Shown:
+        return judge.Shown(row, self._message(row).json())
+
+    def _message(self, row: scene.Row) -> discord.Message:
+        lying = self.world.channels[row["channel_id"]].messages
+        if row["message_id"] in lying:
+            return lying[row["message_id"]]
+        answers = (one for asked in reversed(self.asked.values()) for one in asked.messages)
+        return next(one for one in answers if one.id == row["message_id"])
+
+    async def answers(self, events: Mapping[str, str], rows: Sequence[scene.Row]) -> dict[str, scene.Heard]:
+        heard = {actor: scene.Heard() for actor in events.values()}
+        lying = {row["message_id"]: row for row in rows}
+        for event, actor in events.items():
+            one = self.asked.get(event)
+            for message in [message for message in one.messages if not message.loading] if one else []:
+                shown = judge.Shown(lying.pop(message.id), message.json())
+                alone = message.ephemeral and message.seen_by == self.cast.now[actor].number
+                (heard[actor].home if alone else heard[actor].public).append(shown)
+        self.unasked += [self.shown(row) for row in lying.values()]
+        return heard
+
+
+def spelled(command: str, said: str) -> dict[str, Any] | None:
+    """What is said as options of the slash command; None where a client could not say it so, but a button could."""
+    known = commands.BY_NAME[command].options
+    words = said.split(" ", len(known) - 1) if said else []
+    required = sum(option.required for option in known)
+    if len(words) < required or (words and not known):
+        return None
+    values = {option.name: word for option, word in zip(known, words, strict=False)}
+    return {name: value.removeprefix("discord:") for name, value in values.items()}
+
+
+__all__ = ["Scene", "build", "casting", "spelled"]

@@ -154,7 +154,11 @@ async def _heard(database: db.Database) -> set[str]:
         return set(await session.scalars(seen))
 
 
+def bounds(examples: int, steps: int) -> settings:
+    """How long the machine runs."""
+    quiet = list(HealthCheck)
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=quiet)
+
+
 TestMemberships = Memberships.TestCase
-TestMemberships.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestMemberships.settings = bounds(20, 30)

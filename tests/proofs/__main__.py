@@ -2,12 +2,17 @@
 
 import argparse
 import asyncio
+import functools
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from hypothesis.stateful import run_state_machine_as_test
+
 from tests import databases, servers
+from tests.core import test_membership_machine
 from tests.proofs import kill, outages, posts, road, several, sweep
 
 
@@ -56,6 +61,16 @@ async def _sweep(folder: Path, database_url: str, options: argparse.Namespace) -
     return outcome.ok
 
 
+async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> bool:
+    """The state machine has a loop of its own, so it runs in a thread; it raises what it finds."""
+    began = time.monotonic()
+    bounds = test_membership_machine.bounds(options.sequences, 40)
+    work = functools.partial(run_state_machine_as_test, test_membership_machine.Memberships, settings=bounds)
+    await asyncio.to_thread(work)
+    print(f"GOOD: {options.sequences} sequences of up to 40 steps in {time.monotonic() - began:.0f} s")
+    return True
+
+
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "outages": _outages,
@@ -63,6 +78,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "road": _road,
     "sweep": _sweep,
     "posts": _posts,
+    "membership": _membership,
 }
 
 
@@ -76,6 +92,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of outages, of pauses and sleeping leaders")
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
+    parser.add_argument("--sequences", type=int, default=500, help="of what happens to memberships in places")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     options = parser.parse_args()
     good = True

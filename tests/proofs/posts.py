@@ -76,8 +76,8 @@ class Outcome:
         return (
             f"{self.verdict}\n"
             f"{self.scale.kills} kills in {self.seconds:.0f} s, at work again within {self.longest:.1f} s; "
-            f"{self.signals} signals in {self.scale.rooms} channels, {self.posts} posts, {self.recognised} of them sent again and "
-            f"recognised; lost {len(self.missing)}, doubled {len(self.doubled)}"
+            f"{self.signals} signals in {self.scale.rooms} channels, {self.posts} posts, {self.recognised} of them sent "
+            f"again and recognised; lost {len(self.missing)}, doubled {len(self.doubled)}"
         )
 
 
@@ -130,7 +130,6 @@ async def prove(folder: Path, database_url: str, scale: Scale) -> Outcome:
     began = time.monotonic()
     start = datetime(2023, 3, 1, 0, 0, 2, tzinfo=UTC)
     database = db.Database(database_url)
-    await community.settle_in(database, community.Community(1, 0), datetime.now(UTC))
     async with world.World.open(folder, start=start) as around:
         _trouble(around.discord, scale)
         channels = _rooms(around.discord, scale)

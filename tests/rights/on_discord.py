@@ -13,7 +13,7 @@ from core import catalogue, inbox
 from tests.bot.platforms.discord import conftest as stage
 from tests.rights import cast as casting
 from tests.rights import judge, scene, table
-from tests.sandbox import discord, discord_interactions, discord_people, discord_places, history
+from tests.sandbox import checker_reading, discord, discord_interactions, discord_people, discord_places, history
 
 Json = dict[str, Any]
 TIMING = replace(stage.QUICK, patience=reception.Patience())
@@ -62,6 +62,17 @@ class Scene(scene.Scene):
         async with super().running(), stage.listening_to(self.bot, self.world):
             yield
 
+    @property
+    def public_chats(self) -> frozenset[checker_reading.Chat]:
+        return frozenset({("channel", LOBBY), ("channel", ELSEWHERE)})
+
+    @property
+    def gated_chats(self) -> frozenset[checker_reading.Chat]:
+        return frozenset({("channel", GATED)})
+
+    def asked_in(self, person: casting.Person) -> str:
+        return str(self.where(person.number).id)
+
     # --- what people do
 
     def where(self, user: int) -> discord.Channel:
@@ -91,8 +102,7 @@ class Scene(scene.Scene):
                 raise ValueError("bots have no slash commands")
             return discord_people.command(self.world, user, words, options, place)
         except ValueError as refusal:
-            why = table.why_not(self.place, actor, operator=table.RIGHTS[command].operator)
-            assert why, (command, actor, refusal)
+            assert table.why_not(self.place, actor, command), (command, actor, refusal)
         return self._forged(user, words, options, room)
 
     def _forged(
@@ -156,6 +166,3 @@ def spelled(command: str, said: str) -> dict[str, Any] | None:
         return None
     values = {option.name: word for option, word in zip(known, words, strict=False)}
     return {name: value.removeprefix("discord:") for name, value in values.items()}
-
-
-__all__ = ["Scene", "build", "casting", "spelled"]

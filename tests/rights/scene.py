@@ -16,7 +16,7 @@ from core.models import Audit, Delivery, Identity
 from tests.bot import stage as stages
 from tests.rights import cast as casting
 from tests.rights import judge, market, table
-from tests.sandbox import history
+from tests.sandbox import checker_reading, history
 
 Row = dict[str, Any]
 _TOLD = frozenset({"telegram_message", "telegram_edit", "discord_message", "discord_ephemeral", "discord_edit"})
@@ -44,7 +44,7 @@ class Scene:
         """What stands in the braces of lines."""
         self.unasked: list[judge.Shown] = []
         """What lay in chats and answers nobody."""
-        self._seen = 0
+        self._seen = self._noted = 0
         self._renewed = 0
         self._bell = bell.Bell()
         self._busy: Callable[[], bool] = bool
@@ -53,6 +53,20 @@ class Scene:
 
     @property
     def history(self) -> history.History:
+        raise NotImplementedError
+
+    @property
+    def public_chats(self) -> frozenset[checker_reading.Chat]:
+        """Chats of the scene that everybody reads."""
+        raise NotImplementedError
+
+    @property
+    def gated_chats(self) -> frozenset[checker_reading.Chat]:
+        """Places of ours, in which signals are posted."""
+        raise NotImplementedError
+
+    def asked_in(self, person: casting.Person) -> str:
+        """The number of the chat in which this person asks here."""
         raise NotImplementedError
 
     async def furnish(self) -> None:
@@ -218,8 +232,10 @@ class Scene:
         async with self.held.db.reading() as session:
             return {name: [tuple(row) for row in await session.execute(query)] for name, query in wanted.items()}
 
-    async def tries(self, after: int = 0) -> list[tuple[int, str, dict[str, Any]]]:
-        """Every try of an operator's command that was noted after that one."""
-        rows = select(Audit).where(Audit.action == "command", Audit.id > after).order_by(Audit.id)
+    async def tries(self) -> list[tuple[str, Row]]:
+        """Every try of an operator's command that was noted since this was asked last: who tried, and what."""
+        rows = select(Audit).where(Audit.action == "command", Audit.id > self._noted).order_by(Audit.id)
         async with self.held.db.reading() as session:
-            return [(row.id, row.actor, row.details) for row in await session.scalars(rows)]
+            found = list(await session.scalars(rows))
+        self._noted = max((row.id for row in found), default=self._noted)
+        return [(row.actor, row.details) for row in found]

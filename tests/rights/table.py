@@ -117,7 +117,10 @@ def _operator(words: str, said: str = "", *more: tuple[str, str]) -> Right:
 NOT_KNOWN = r"^I do not know that command; /help lists the ones I know\.$"
 _WELCOME, _LATEST, _RESULTS = r"^Welcome to", r"^Latest signals\n.*#\d+ · open\n", r"^Latest results\n"
 _BUY, _HAS = r"^Subscribe to Everything for ", r"^You already have Everything\."
-_PORTAL, _NOTHING = r"in the billing portal\. The link is yours alone", r"^You have no subscription, so nothing is charged"
+_PORTAL, _NOTHING = (
+    r"in the billing portal\. The link is yours alone",
+    r"^You have no subscription, so nothing is charged",
+)
 _CANCEL = r"^You cancel in the billing portal"
 _LOOKED = r"^I have looked at your access again\.\n"
 _COPY = r": everything we keep about you\n"
@@ -200,14 +203,17 @@ BARS = (
     Bar(DISCORD, frozenset({ANONYMOUS}), "nobody is anonymous there: every interaction names its user"),
     Bar(DISCORD, frozenset({BOT}), "bots have no slash commands and press no buttons"),
     Bar((GATED_ROOM,), OUTSIDERS, "who does not have the role does not see the channel"),
-    Bar((LOBBY, GATED_ROOM), EVERYBODY - {OPERATOR}, "it is offered to the server's administrators only", operator=True),
+    Bar(
+        (LOBBY, GATED_ROOM), EVERYBODY - {OPERATOR}, "it is offered to the server's administrators only", operator=True
+    ),
     Bar((ELSEWHERE,), EVERYBODY - {OTHER_ADMIN}, "it is offered to the server's administrators only", operator=True),
 )
 """What a platform does not let people do. All of it is tried all the same, with updates as a forger would write them."""
 
 
-def why_not(place: Place, actor: str, *, operator: bool) -> str:
+def why_not(place: Place, actor: str, command: str) -> str:
     """Why this cannot happen on the real platform; empty when it can."""
+    operator = RIGHTS[command].operator
     bars = (bar for bar in BARS if place in bar.places and actor in bar.actors and (operator or not bar.operator))
     return next((bar.why for bar in bars), "")
 

@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of outages, of pauses and sleeping leaders")
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
-    parser.add_argument("--sequences", type=int, default=500, help="of what happens to memberships in places")
+    parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     options = parser.parse_args()
     good = True

@@ -76,8 +76,8 @@ class Outcome:
         return (
             f"{self.verdict}\n"
             f"{self.scale.kills} kills in {self.seconds:.0f} s, at work again within {self.longest:.1f} s; "
-            f"{self.signals} signals in {self.scale.rooms} channels, {self.posts} posts, {self.recognised} of them sent "
-            f"again and recognised; lost {len(self.missing)}, doubled {len(self.doubled)}"
+            f"{self.signals} signals in {self.scale.rooms} channels, {self.posts} posts, {self.recognised} of them "
+            f"sent again and recognised; lost {len(self.missing)}, doubled {len(self.doubled)}"
         )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import platforms
-from core import errors, leases, models, places, rounds, stack, work
+from core import doors, errors, leases, models, places, rounds, stack, work
 
 EVERY = timedelta(minutes=10)
 KNOWN_AT_ONCE = 1000
@@ -49,7 +49,9 @@ class Doorkeeper:
         self._asked = await self._stack.bell.wait(f"places:{self._platform.name}", timeout=_LOOK)
 
     async def _due(self) -> bool:
-        """Whether this process leads and a round is due: after ten minutes, at the start, or when somebody rang."""
+        """Whether this process leads and a round is due: after ten minutes, at the start, when somebody rang, or when
+        an operator has let go of what the last one held back.
+        """
         now = self._stack.clock()
         async with self._stack.db.transaction() as session:
             self._epoch = await leases.acquire(
@@ -58,7 +60,7 @@ class Doorkeeper:
             if self._epoch is None:
                 return False
             last = await self.last(session)
-        return self._asked or last is None or last.at + EVERY <= now
+        return self._asked or last is None or last.at + EVERY <= now or bool(last.held and last.released_by)
 
     async def last(self, session: AsyncSession) -> models.Round | None:
         """The account of the last round, if there was one."""
@@ -73,21 +75,22 @@ class Doorkeeper:
             last = await self.last(session)
         if not found:
             return
-        released = bool(last and last.held and last.released_by)
-        facts = {place.key: await self._place(place, released=released) for place in found}
+        released = last.facts if last and last.held and last.released_by else {}
+        facts = {place.key: await self._place(place, released.get(place.key, {}).get("held", 0)) for place in found}
         held = sum(one.get("held", 0) for one in facts.values())
         async with self._stack.db.transaction() as session:
             session.add(models.Round(platform=self._platform.name, at=now, facts=facts, held=held))
         self._stack.bell.ring(f"outbox:{self._platform.name}")
         log.info("places_compared", platform=self._platform.name, places=len(facts), held=held)
 
-    async def _place(self, place: models.Place, *, released: bool) -> dict[str, Any]:
-        """What was found and done in one place; an outage is no finding."""
+    async def _place(self, place: models.Place, released: int) -> dict[str, Any]:
+        """What was found and done in one place, whose operator has let so many people go; an outage is no finding."""
         now = self._stack.clock()
         try:
             async with asyncio.timeout(_PATIENCE):
                 faults = await self._platform.inspect(place)
-                await self._note(place, " ".join(faults))
+                async with self._stack.db.transaction() as session:
+                    await places.inspected(session, {place.key: faults}, now=now)
                 if faults:
                     return {"fault": " ".join(faults)}
                 async with self._stack.db.transaction() as session:
@@ -98,15 +101,7 @@ class Doorkeeper:
             return {"fault": "The platform did not answer."}
         async with self._stack.db.transaction() as session:
             here = await session.get_one(models.Place, place.key, with_for_update=True)
-            # What an operator has released is let go as a whole, once.
-            allowance = len(roster.inside) if released else None
+            # Let go once, and as a whole; a few may have come to it since the operator looked.
+            allowance = released + doors.BRAKE_LEAST if released else None
             found = await rounds.compare(session, here, roster, allowance=allowance, now=self._stack.clock())
         return asdict(found)
-
-    async def _note(self, place: models.Place, fault: str) -> None:
-        async with self._stack.db.transaction() as session:
-            here = await session.get_one(models.Place, place.key, with_for_update=True)
-            if fault:
-                await places.barred(session, here, fault, now=self._stack.clock())
-            else:
-                await places.restored(session, here, now=self._stack.clock())

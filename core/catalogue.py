@@ -124,7 +124,9 @@ class Service(_Section):
     )
     risk: str = Field(default="Not financial advice. Trading can lose money.", min_length=1, max_length=200)
     notice: str = Field(default="", max_length=60)
-    discord_invite: str = Field(default="", pattern=r"^(https://(discord\.gg|discord\.com/invite)/[A-Za-z0-9-]{1,40})?$")
+    discord_invite: str = Field(
+        default="", pattern=r"^(https://(discord\.gg|discord\.com/invite)/[A-Za-z0-9-]{1,40})?$"
+    )
 
 
 class Policy(_Section):

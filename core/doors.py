@@ -15,7 +15,7 @@ from core import db, health, rights
 from core.delivery import claims, outbox
 from core.models import Delivery, Identity, Place, Presence
 
-_BRAKE_SHARE, _BRAKE_LEAST = 0.05, 20
+_BRAKE_SHARE, BRAKE_LEAST = 0.05, 20
 _BRAKE_SPAN = timedelta(minutes=10)
 _CHUNK = 500
 _OUT = {"telegram": "remove", "discord": "take"}
@@ -31,6 +31,11 @@ class Planned:
     inwards: int = 0
     outwards: int = 0
     held: int = 0
+
+    @property
+    def acts(self) -> int:
+        """How many acts are on their way."""
+        return self.inwards + self.outwards
 
     def __add__(self, other: "Planned") -> "Planned":
         return Planned(self.inwards + other.inwards, self.outwards + other.outwards, self.held + other.held)
@@ -154,7 +159,7 @@ async def _room(session: AsyncSession, place: Place, allowance: int | None, now:
         .where(Presence.place == place.key, Delivery.event == "out", Delivery.created_at > now - _BRAKE_SPAN)
         .where(Delivery.state != "expired")
     )
-    return max(_BRAKE_LEAST, round(_BRAKE_SHARE * (inside or 0))) - (recent or 0)
+    return max(BRAKE_LEAST, round(_BRAKE_SHARE * (inside or 0))) - (recent or 0)
 
 
 async def _hold(session: AsyncSession, place: Place, number: int, now: datetime) -> None:

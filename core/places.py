@@ -3,11 +3,11 @@
 Whatever is learnt (a payment, an end, a join, a request) is written down, and `core.doors` plans what follows from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, doors, health, members, rights
@@ -201,3 +201,21 @@ async def restored(session: AsyncSession, place: Place, *, now: datetime) -> Non
     if place.fault:
         place.fault = ""
     await health.clear(session, f"place:{place.key}", now=now)
+
+
+async def inspected(session: AsyncSession, findings: Mapping[str, Sequence[str]], *, now: datetime) -> doors.Planned:
+    """What hinders us in these places (by their keys) stands as their alarm; says what can be done at last."""
+    planned = doors.Planned()
+    for key, faults in findings.items():
+        place = await session.get(Place, key, with_for_update=True)
+        if place is None or place.retired_at is not None:
+            continue
+        if faults:
+            await barred(session, place, " ".join(faults), now=now)
+            continue
+        hindered = bool(place.fault)
+        await restored(session, place, now=now)
+        if hindered:  # what was wished for meanwhile still waits
+            await session.flush()
+            planned += await doors.settle(session, place, true(), now=now)
+    return planned

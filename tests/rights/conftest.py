@@ -8,8 +8,6 @@ import aiosqlite
 import discord as library
 import pytest
 
-from bot import platforms
-from bot.platforms import discord as discord_platform
 from bot.platforms.discord import platform as discord_bot
 from bot.platforms.telegram import platform as telegram_bot
 from core import db

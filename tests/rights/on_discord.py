@@ -96,24 +96,23 @@ class Scene(scene.Scene):
         """The slash command, also where the person's client does not offer it."""
         row, user = commands.BY_NAME[command], self.cast.now[actor].number
         words, room = row.slash or row.name, self.where(user)
-        try:
-            place = discord_people.place(self.world, user, None, room.id)
-            if actor == table.BOT:
-                raise ValueError("bots have no slash commands")
-            return discord_people.command(self.world, user, words, options, place)
-        except ValueError as refusal:
-            assert table.why_not(self.place, actor, command), (command, actor, refusal)
-        return self._forged(user, words, options, room)
+        if actor != table.BOT:
+            try:
+                place = discord_people.place(self.world, user, None, room.id)
+                return discord_people.command(self.world, user, words, options, place)
+            except ValueError:
+                if not table.why_not(self.place, actor, command):
+                    raise
+        return forged(self.world, user, words, options, room)
 
-    def _forged(
-        self, user: int, words: str, options: Mapping[str, Any], room: discord_places.Channel
-    ) -> discord.Interaction:
-        chosen, path, known = self.world.commands.find(room.guild_id, words)
-        sent = discord_people._options(self.world, room, known, options, {}, complete=True)
-        for inner in reversed(path):
-            sent = [{"name": inner["name"], "type": inner["type"], "options": sent}]
-        data = {"id": chosen["id"], "name": chosen["name"], "type": 1, "options": sent}
-        return discord_people._send(self.world, discord_interactions.COMMAND, user, room, data, words)
+    async def order(self, verb: str, actors: Sequence[str]) -> dict[str, scene.Heard]:
+        """Each of them has ordered that the server be prepared, and what came back to each."""
+        events: dict[str, str] = {}
+        for actor in actors:
+            user = self.cast.now[actor].number
+            one = forged(self.world, user, f"setup {verb}", {}, self.where(user))
+            self.asked[str(one.id)], events[str(one.id)] = one, actor
+        return await self.heard(events)
 
     def press(self, actor: str, line: str) -> discord.Interaction:
         """The actor presses a button with this line that lies here; a forged client can name any."""
@@ -166,3 +165,29 @@ def spelled(command: str, said: str) -> dict[str, Any] | None:
         return None
     values = {option.name: word for option, word in zip(known, words, strict=False)}
     return {name: value.removeprefix("discord:") for name, value in values.items()}
+
+
+def forged(
+    world: discord.Discord, user: int, words: str, options: Mapping[str, Any], room: discord_places.Channel
+) -> discord.Interaction:
+    """The slash command as the person's client sends it, whether it would offer it or not."""
+    chosen, path, known = world.commands.find(room.guild_id, words)
+    sent = discord_people._options(world, room, known, options, {}, complete=True)
+    data = {"id": chosen["id"], "name": chosen["name"], "type": 1, "options": _within(path, sent)}
+    return discord_people._send(world, discord_interactions.COMMAND, user, room, data, words)
+
+
+def typing(
+    world: discord.Discord, user: int, words: str, option: str, typed: str, room: discord_places.Channel
+) -> discord.Interaction:
+    """The person types this into an option, whether that is completed or not."""
+    chosen, path, _ = world.commands.find(room.guild_id, words)
+    focused = {"name": option, "type": 3, "value": typed, "focused": True}
+    data = {"id": chosen["id"], "name": chosen["name"], "type": 1, "options": _within(path, [focused])}
+    return discord_people._send(world, discord_interactions.AUTOCOMPLETE, user, room, data, words)
+
+
+def _within(path: Sequence[Json], sent: list[Json]) -> list[Json]:
+    for inner in reversed(path):
+        sent = [{"name": inner["name"], "type": inner["type"], "options": sent}]
+    return sent

@@ -150,7 +150,7 @@ class Scene:
         until = time.monotonic() + 20
         mine = (Delivery.platform == self.place.platform, Delivery.state.in_(stages.UNSETTLED), *which)
         while time.monotonic() < until:
-            while self._busy():
+            while self._busy():  # noqa: ASYNC110 - the courier's own tasks
                 await asyncio.sleep(0.002)
             async with self.held.db.reading() as session:
                 if not await session.scalar(select(func.count()).select_from(Delivery).where(*mine)):
@@ -171,7 +171,10 @@ class Scene:
         self, command: str, line: table.Line, actors: Sequence[str], *, button: bool = False
     ) -> dict[str, Heard]:
         """Each of them has asked it here, and what came back to each."""
-        events = await self.speak(command, line.said.format(**self.things), actors, button=button)
+        return await self.heard(await self.speak(command, line.said.format(**self.things), actors, button=button))
+
+    async def heard(self, events: Mapping[str, str]) -> dict[str, Heard]:
+        """These events have taken effect, and what each of them brought."""
         for item in await self.claimed(set(events)):
             await self.bot.apply(item)
         self.ring()

@@ -86,7 +86,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One command: the line that tells most is said everywhere, the others before it in the places that are THOROUGH."""
+    """One command: the line that tells most is said everywhere, the others before it in THOROUGH places."""
 
     line: Line
     more: Sequence[Line] = ()
@@ -181,6 +181,16 @@ RIGHTS: dict[str, Right] = {
     "delete": Right(_holders(_KEPT, _GONE, "yes"), [_holders(_KEPT, r"^Delete everything about you\?")]),
 }
 
+PRESSED: dict[str, Line] = {
+    "latest": RIGHTS["latest"].line,
+    "status": RIGHTS["status"].line,
+    "billing": RIGHTS["billing"].line,
+    "link": RIGHTS["link"].more[-1],
+    "grant": RIGHTS["grant"].line,
+    "revoke": RIGHTS["revoke"].line,
+}
+"""What is pressed as a button too, under a message that was for one of them: who presses counts, not whose it is."""
+
 # --- what cannot be
 
 
@@ -194,6 +204,7 @@ class Bar:
     operator: bool = False
 
 
+_NOT_OFFERED = "it is offered to the server's administrators only"
 BARS = (
     Bar((PRIVATE,), frozenset({ANONYMOUS}), "administrators hide behind their group, and a private chat is none"),
     Bar((PRIVATE,), frozenset({BOT}), "bots cannot write to bots"),
@@ -203,12 +214,10 @@ BARS = (
     Bar(DISCORD, frozenset({ANONYMOUS}), "nobody is anonymous there: every interaction names its user"),
     Bar(DISCORD, frozenset({BOT}), "bots have no slash commands and press no buttons"),
     Bar((GATED_ROOM,), OUTSIDERS, "who does not have the role does not see the channel"),
-    Bar(
-        (LOBBY, GATED_ROOM), EVERYBODY - {OPERATOR}, "it is offered to the server's administrators only", operator=True
-    ),
-    Bar((ELSEWHERE,), EVERYBODY - {OTHER_ADMIN}, "it is offered to the server's administrators only", operator=True),
+    Bar((LOBBY, GATED_ROOM), EVERYBODY - {OPERATOR}, _NOT_OFFERED, operator=True),
+    Bar((ELSEWHERE,), EVERYBODY - {OTHER_ADMIN}, _NOT_OFFERED, operator=True),
 )
-"""What a platform does not let people do. All of it is tried all the same, with updates as a forger would write them."""
+"""What a platform does not let people do. All of it is tried all the same, as a forger would write it."""
 
 
 def why_not(place: Place, actor: str, command: str) -> str:

@@ -1,10 +1,10 @@
 """What was heard at the gates of places takes effect: who came, who left, whose roles were changed, what hinders us."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select, true
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.platforms.discord import events
@@ -37,22 +37,4 @@ async def seen(session: AsyncSession, standing: events.Standing, *, now: datetim
             planned += await places.seen(session, place, standing.user, inside=inside, kept=standing.bot, now=now)
     if planned.outwards or planned.held:
         log.warning("discord_intruder_seen", space=standing.space, user=standing.user, held=planned.held)
-    return planned.inwards + planned.outwards
-
-
-async def inspected(session: AsyncSession, findings: Mapping[str, Sequence[str]], *, now: datetime) -> int:
-    """What hinders us in these places (by their keys) stands as their alarm; says how much can be done at last."""
-    planned = doors.Planned()
-    for key, faults in findings.items():
-        place = await session.get(Place, key, with_for_update=True)
-        if place is None or place.retired_at is not None:
-            continue
-        if faults:
-            await places.barred(session, place, " ".join(faults), now=now)
-            continue
-        hindered = bool(place.fault)
-        await places.restored(session, place, now=now)
-        if hindered:
-            await session.flush()
-            planned += await doors.settle(session, place, true(), now=now)
     return planned.inwards + planned.outwards

@@ -246,7 +246,7 @@ class Discord:
             case events.Standing():
                 return await gate.seen(session, heard, now=now)
             case events.Change():
-                return await gate.inspected(session, findings or {}, now=now)
+                return (await places.inspected(session, findings or {}, now=now)).acts
         return 0
 
     async def _answer(

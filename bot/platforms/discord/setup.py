@@ -136,7 +136,7 @@ async def write(session: AsyncSession, order: events.Order, outcome: Outcome, he
         row.role, row.channel, row.retired_at = draft.role, draft.channel, None
         await session.flush()
         await places.open_to_plans(session, row, held.catalogue)
-    await gate.inspected(session, outcome.findings, now=now)
+    await places.inspected(session, outcome.findings, now=now)
     action = f"setup {order.verb}"[:64]
     details = {"space": order.space, **outcome.details}
     session.add(

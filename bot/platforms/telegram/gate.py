@@ -1,10 +1,10 @@
 """What was heard at the gates of places takes effect: who asks, who came and went, what we may do, what moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import literal, select, true
+from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import commands
@@ -64,23 +64,6 @@ async def seen(session: AsyncSession, change: updates.Change, *, now: datetime) 
         planned += await places.seen(session, place, change.user, inside=change.inside, kept=change.kept, now=now)
     if planned.outwards or planned.held:
         log.warning("telegram_intruder_seen", space=change.space, user=change.user, by=change.by, held=planned.held)
-    return planned.inwards + planned.outwards
-
-
-async def inspected(session: AsyncSession, findings: Mapping[str, Sequence[str]], *, now: datetime) -> int:
-    """What hinders us in these places (by their keys) stands as their alarm; says how much can be done at last."""
-    planned = doors.Planned()
-    for key, faults in findings.items():
-        place = await session.get(Place, key, with_for_update=True)
-        if place is None or place.retired_at is not None:
-            continue
-        if faults:
-            await places.barred(session, place, " ".join(faults), now=now)
-            continue
-        hindered = bool(place.fault)
-        await places.restored(session, place, now=now)
-        if hindered:  # requests that were made meanwhile still wait
-            planned += await doors.settle(session, place, true(), now=now)
     return planned.inwards + planned.outwards
 
 

@@ -117,7 +117,7 @@ class Telegram:
         except errors.UnreachableError as error:
             log.warning("telegram_places_not_inspected", error=str(error))
         async with self._stack.db.transaction() as session:
-            await gate.inspected(session, findings, now=self._stack.clock())
+            await places.inspected(session, findings, now=self._stack.clock())
 
     async def stop(self) -> None:
         """Every connection is closed."""
@@ -186,7 +186,7 @@ class Telegram:
         try:
             async with self._stack.db.transaction() as session:
                 waiting = await self._take(session, item, heard)
-                waiting += await gate.inspected(session, findings, now=self._stack.clock())
+                waiting += (await places.inspected(session, findings, now=self._stack.clock())).acts
                 await inbox.done(session, item)
         except errors.LostLeaseError:
             log.info("telegram_update_taken_over", update=item.event_id)

@@ -115,9 +115,10 @@ def held(bot: platform.Discord) -> stack.Stack:
 @asynccontextmanager
 async def listening_to(bot: platform.Discord, world: discord.Discord) -> AsyncIterator[asyncio.Task[None]]:
     """The bot listens until the block ends; when the block begins, it is signed in."""
+    before = world.gateway.identifies  # Discord may see an earlier session end a little later
     task = asyncio.create_task(bot.listen())
     try:
-        await stages.seen(lambda: task.done() or world.gateway.live)
+        await stages.seen(lambda: task.done() or (world.gateway.identifies > before and world.gateway.live))
         if task.done():
             task.result()
         yield task

@@ -32,11 +32,17 @@ Fault, Kind = discord.Fault, discord.Kind
 
 
 async def said(
-    world: discord.Discord, bot: platform.Discord, words: str, options: dict[str, Any] | None = None, who: int = OWNER
+    world: discord.Discord,
+    bot: platform.Discord,
+    words: str,
+    options: dict[str, Any] | None = None,
+    *,
+    who: int = OWNER,
+    heard: bool = False,
 ) -> str:
-    """What the person reads who said this on the server."""
+    """What the person reads who said this on the server; `heard` when the bot listens already."""
     async with AsyncExitStack() as listening:
-        if not world.gateway.live:
+        if not heard:
             await listening.enter_async_context(listening_to(bot, world))
         asked = await world.slash(who, words, options, guild_id=GUILD)
         items = [item for item in await claimed(bot) if item.event_id == str(asked.id)]
@@ -166,10 +172,10 @@ async def test_a_role_above_ours_is_chosen_and_said(world: discord.Discord, bot:
 async def test_no_subscriber_gets_power_over_the_server(world: discord.Discord, bot: platform.Discord) -> None:
     chief = world.role(GUILD, "SignalStack member", permissions=may.ADMINISTRATOR)
     async with listening_to(bot, world):
-        await said(world, bot, "setup channels")
+        await said(world, bot, "setup channels", heard=True)
         [place] = await known(bot)
         assert place.role != str(chief.id)
-        answer = await said(world, bot, "setup roles", {"role": chief.id})
+        answer = await said(world, bot, "setup roles", {"role": chief.id}, heard=True)
     assert "power over the server (Administrator" in answer
     assert "power over the server" in (await known(bot))[0].fault
 
@@ -218,15 +224,15 @@ async def test_several_places_are_told_apart(world: discord.Discord, bot: platfo
             models.Place(key="tg", platform="telegram", space="-1", name="x", symbols=[], created_at=held(bot).clock())
         )
     async with listening_to(bot, world):
-        await said(world, bot, "setup channels")
-        answer = await said(world, bot, "setup channels", {"place": "gold"})
+        await said(world, bot, "setup channels", heard=True)
+        answer = await said(world, bot, "setup channels", {"place": "gold"}, heard=True)
         assert "#gold-signals" in answer
         assert "Made the role “SignalStack gold”" in answer
         assert {place.key for place in await known(bot)} == {"discord", "gold"}
-        assert "say which one with “place”" in await said(world, bot, "setup roles")
-        assert "at most 24 small letters" in await said(world, bot, "setup roles", {"place": "no good!"})
-        assert "somewhere else" in await said(world, bot, "setup roles", {"place": "tg"})
-        assert (await said(world, bot, "setup check")).count("Everything is in order.") == 2
+        assert "say which one with “place”" in await said(world, bot, "setup roles", heard=True)
+        assert "at most 24 small letters" in await said(world, bot, "setup roles", {"place": "no good!"}, heard=True)
+        assert "somewhere else" in await said(world, bot, "setup roles", {"place": "tg"}, heard=True)
+        assert (await said(world, bot, "setup check", heard=True)).count("Everything is in order.") == 2
 
 
 async def test_x05_nobody_else_can_set_anything_up_and_each_try_is_written_down(

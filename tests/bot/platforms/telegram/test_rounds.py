@@ -126,3 +126,29 @@ async def test_t20_an_administrator_is_found_and_kept(venue: Venue) -> None:
     assert venue.chat.members[user] == "administrator"
     assert (await venue.presence(user)).kept
     assert len(venue.world.history.of("telegram_member", chat_id=CHAT, user_id=user)) == 1
+
+
+async def test_what_the_brake_held_back_goes_when_an_operator_lets_go(venue: Venue) -> None:
+    crowd = [await known(venue) for _ in range(21)]
+    for user in crowd:
+        let_in_unheard(venue, user)
+    keeper = doorkeeper.Doorkeeper(venue.stage.held, venue.stage.bot)
+    assert await keeper._due()
+
+    held = await made(venue)
+    await venue.act()
+
+    assert held.held == 21
+    assert all(venue.chat.members[user] == "member" for user in crowd)
+    assert f"brake:{KEY}" in await venue.stage.alarms()
+    keeper._asked = False
+    assert not await keeper._due()
+
+    async with venue.stage.held.db.transaction() as session:
+        (await session.get_one(models.Round, held.id)).released_by = "telegram:1"
+    assert await keeper._due()
+    await made(venue)
+    await venue.act()
+
+    assert all(venue.chat.members[user] == "left" for user in crowd)
+    assert await venue.stage.alarms() == {}

@@ -17,6 +17,8 @@ from tests.core import people
 ALL = catalogue.Plan(key="all", name="Everything", price_id="price_all")
 ENTRY, TARGET, STOP = Decimal("31337.25"), Decimal("32888.75"), Decimal("30444.50")
 FIGURES = frozenset({"31337.25", "32888.75", "30444.5"})
+NEWS = "Hello everybody"
+"""What operators say to all members."""
 REASON = "unheard of deviation"
 _HOUR = stages.HOUR_MS
 

@@ -51,13 +51,14 @@ async def _line(at: scene.Scene, command: str, line: table.Line, tried: Tried, *
             await _by(at, actors, command, line, tried, button=button)
         return
     others = [actor for actor in table.ACTORS if actor != table.OPERATOR]
+    before = await at.effects()
     for actors in (others, [table.OPERATOR]):
-        before = await at.effects()
         await _by(at, actors, command, line, tried, button=button)
-        moved = [name for name, rows in (await at.effects()).items() if rows != before[name]]
-        if moved and (actors is others or at.place.answers != table.AT_HOME):
-            tried.faults.append(f"/{command} {line.said} in the {at.place}: {moved} moved for {', '.join(actors)}")
         tried.faults += await verdict.noted(at, command, actors, button=button)
+        if actors is others or at.place.answers != table.AT_HOME:
+            moved = [name for name, rows in (await at.effects()).items() if rows != before[name]]
+            who = f"{', '.join(actors)} in the {at.place}"
+            tried.faults += [f"/{command} {line.said} of {who} moved {', '.join(moved)}"] if moved else []
 
 
 async def _by(

@@ -115,10 +115,11 @@ class Scene(scene.Scene):
         return await self.heard(events)
 
     def press(self, actor: str, line: str) -> discord.Interaction:
-        """The actor presses a button with this line that lies here; a forged client can name any."""
-        user = self.cast.now[actor].number
-        data = {"custom_id": line, "component_type": 2, "id": 1}
-        return discord_people._send(self.world, discord_interactions.COMPONENT, user, self.where(user), data, line)
+        """The actor presses a button with this line under what only a payer sees; a forged client can name any."""
+        user, payer = self.cast.now[actor].number, self.cast.now[table.PAYING].number
+        mine = (one.original for one in reversed(self.asked.values()) if one.user.id == payer and one.original)
+        data, kind = {"custom_id": line, "component_type": 2, "id": 1}, discord_interactions.COMPONENT
+        return discord_people._send(self.world, kind, user, self.where(user), data, line, source=next(mine, None))
 
     async def _of_nobody(self, command: str) -> str:
         """An interaction that names no user is in the inbox."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from bot.platforms.telegram import updates
-from core import catalogue, inbox
+from core import catalogue, models
 from core.models import Delivery
 from tests.rights import cast as casting
 from tests.rights import judge, scene, table
@@ -96,16 +96,17 @@ class Scene(scene.Scene):
         await self.bot.apply(item)
 
     async def _put(self, told: Sequence[Json]) -> list[str]:
-        """The updates are in the inbox; their numbers."""
-        numbers = []
+        """The updates are in the inbox, as the poller puts them there; their numbers."""
+        now, numbers = self.held.clock(), range(self._number, self._number + len(told))
+        rows = [
+            {"event_id": str(number), "kind": next(iter(update)), "body": orjson.dumps({**update, "update_id": number})}
+            for number, update in zip(numbers, told, strict=True)
+        ]
+        common = {"source": "telegram", "received_at": now, "not_before": now}
         async with self.held.db.transaction() as session:
-            for update in told:
-                numbers.append(str(self._number))
-                kind = next(name for name in update if name != "update_id")
-                body = orjson.dumps({**update, "update_id": self._number})
-                await inbox.put(session, "telegram", numbers[-1], kind, body, now=self.held.clock())
-                self._number += 1
-        return numbers
+            await session.execute(insert(models.Inbox), [row | common for row in rows])
+        self._number += len(told)
+        return [str(number) for number in numbers]
 
     @property
     def public_chats(self) -> frozenset[checker_reading.Chat]:
@@ -127,6 +128,7 @@ class Scene(scene.Scene):
             made = [await self.press(actor, line)] if button else await self.say(command, actor, line)
             told += [(actor, update) for update in made]
         self.world.updates.pending.clear()
+        told = [(actor, {name: body for name, body in update.items() if name != "update_id"}) for actor, update in told]
         numbers = await self._put([update for _, update in told])
         return dict(zip(numbers, (actor for actor, _ in told), strict=True))
 

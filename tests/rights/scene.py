@@ -104,7 +104,7 @@ class Scene:
         maker, user = [await casting.meet(session, person, now) for person in (target, payer)]
         pair = await linking.use(session, user, await linking.offer(session, maker, now=now), now=now)
         actor = f"{operator.platform}:{operator.number}"
-        details = {"words": "Hello everybody"}
+        details = {"words": market.NEWS}
         draft = Audit(at=now, actor=actor, action="broadcast_drafted", details=details)
         session.add_all([draft, models.Round(platform=self.place.platform, at=now, facts={}, held=7)])
         await session.flush()
@@ -162,7 +162,7 @@ class Scene:
         """Who was a stranger, or deleted, is somebody else from now on, of whom we know nothing."""
         self._renewed += 1
         # A member's end is much work, and where answers do not come home nobody gets to know who asks.
-        often = 1 if self.place == table.PRIVATE else 12 if self.place.answers == table.AT_HOME else 100
+        often = 6 if self.place.answers == table.AT_HOME else 100
         async with self.held.db.transaction() as session:
             now, gone = self.held.clock(), self._renewed % often == 1 % often
             await casting.renew(session, self.cast, self.book, now, gone=gone)

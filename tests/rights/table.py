@@ -96,7 +96,7 @@ class Right:
         return (*self.more, self.line) if place in THOROUGH else (self.line,)
 
 
-THOROUGH = (PRIVATE, GROUP, DM)
+THOROUGH = (PRIVATE, DM)
 
 
 def _anybody(words: str, said: str = "", *secrets: str) -> Line:
@@ -183,7 +183,6 @@ RIGHTS: dict[str, Right] = {
 
 PRESSED: dict[str, Line] = {
     "latest": RIGHTS["latest"].line,
-    "status": RIGHTS["status"].line,
     "billing": RIGHTS["billing"].line,
     "link": RIGHTS["link"].more[-1],
     "grant": RIGHTS["grant"].line,

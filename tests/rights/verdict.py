@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.rights import cast, judge, scene, table
+from tests.rights import cast, judge, market, scene, table
 from tests.sandbox import checker_reading
 
 PRESSER = {table.ANONYMOUS: table.TRIAL}
@@ -98,23 +98,26 @@ async def noted(at: scene.Scene, command: str, actors: Sequence[str], *, button:
 
 def unasked(at: scene.Scene, public: list[judge.Shown]) -> Iterator[str]:
     """What is wrong with what lay in chats and answered nobody, and with all that is paid for, wherever it lay."""
+    people = {home(who): who.kind for who in at.cast.everybody}
+    reading = table.HOLDERS | {table.ANONYMOUS}  # who hides in groups pays all the same
     for shown in at.unasked:
         if shown.chat in at.public_chats:
             public.append(shown)
             yield f"unasked in public: {shown.words[:200]!r}"
         elif judge.linked_members(shown):
             yield f"a link that is somebody's own came unasked: {shown.words[:200]!r}"
-    members = {checker_chat(who): who for who in at.cast.everybody}
+        elif market.NEWS in shown.words and not (shown.chat in at.gated_chats or people.get(shown.chat) in reading):
+            yield f"a message to all members came to {people.get(shown.chat)}"
     paid = checker_reading.paid_messages(at.history.events)
     for row, _ in paid:
         chat = checker_reading.where(row)
-        who = members.get(chat)
-        if chat not in at.gated_chats and (who is None or who.kind not in table.HOLDERS | {table.ANONYMOUS}):
-            yield f"paid content in {checker_reading.named(chat)} ({who}): {checker_reading.words(row)[:200]!r}"
+        if chat not in at.gated_chats and people.get(chat) not in reading:
+            kind, words = people.get(chat), checker_reading.words(row)
+            yield f"paid content in {checker_reading.named(chat)} ({kind}): {words[:200]!r}"
     if not any(row["has_photo"] for row, _ in paid):
         yield "no chart lay anywhere, so nothing was tried"
 
 
-def checker_chat(person: cast.Person) -> checker_reading.Chat:
+def home(person: cast.Person) -> checker_reading.Chat:
     """The person's private chat as the checker names it."""
     return person.number if person.platform == "telegram" else ("discord", person.number)

@@ -10,8 +10,8 @@ from typing import Any
 import discord as library
 import pytest
 
-from bot.platforms.discord import listening, platform, reception
-from core import catalogue, clock, db, inbox, models, stack
+from bot.platforms.discord import listening, platform, reception, registration
+from core import catalogue, clock, db, health, inbox, models, stack
 from tests import conftest
 from tests.bot import stage as stages
 from tests.core import people
@@ -83,15 +83,26 @@ async def address(world: discord.Discord) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def make_bot(
-    address: str, sqlite_database: db.Database, make_stack: conftest.StackMaker, moments: Clock
+    address: str,
+    world: discord.Discord,
+    sqlite_database: db.Database,
+    make_stack: conftest.StackMaker,
+    moments: Clock,
 ) -> AsyncIterator[BotMaker]:
-    """Builds started bots: `await make_bot(started=True, timing=QUICK, total=1.0, **settings)`."""
+    """Builds started bots: `await make_bot(started=True, fresh=False, timing=QUICK, total=1.0, **settings)`.
+
+    Unless it is `fresh`, an earlier process has told Discord our commands.
+    """
     async with AsyncExitStack() as opened:
 
-        async def make(*, started: bool = True, book: Any = BOOK, **given: Any) -> platform.Discord:
+        async def make(
+            *, started: bool = True, fresh: bool = False, book: Any = BOOK, **given: Any
+        ) -> platform.Discord:
             own = {name: given.pop(name, usual) for name, usual in {"total": 1.0, "timing": QUICK}.items()}
             conf = ALL_RIGHTS | {"discord_api_url": f"{address}/api"} | given
             held = await make_stack(sqlite_database, book=book, clock=moments, **conf)
+            if not fresh:
+                await _tell_commands(held, world)
             bot = platform.Discord(held, **own)
             opened.push_async_callback(bot.stop)
             if started:
@@ -99,6 +110,14 @@ async def make_bot(
             return bot
 
         yield make
+
+
+async def _tell_commands(opened: stack.Stack, world: discord.Discord) -> None:
+    told = registration.table(opened.catalogue)
+    world.commands.replace(discord.APPLICATION, None, told)
+    note = f"{discord.APPLICATION} {registration.fingerprint(told)} of an earlier process"
+    async with opened.db.transaction() as session:
+        await health.beat(session, platform.BOT, limit=1.0, now=opened.clock(), note=note)
 
 
 @pytest.fixture
@@ -184,8 +203,6 @@ async def rows(bot: platform.Discord, *where: Any) -> list[models.Delivery]:
 
 async def alarms(bot: platform.Discord) -> dict[str, str]:
     """The open alarms: text by key."""
-    from core import health
-
     async with held(bot).db.reading() as session:
         report = await health.report(session, now=held(bot).clock())
     return {alarm.key: alarm.text for alarm in report.alarms}

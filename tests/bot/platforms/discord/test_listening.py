@@ -279,7 +279,8 @@ async def test_d09_what_discord_itself_has_left_is_respected(world: discord.Disc
     await asyncio.wait({task})
 
 
-async def test_d14_fifty_reconnects_tell_no_commands(world: discord.Discord, bot: platform.Discord) -> None:
+async def test_d14_fifty_reconnects_tell_no_commands(world: discord.Discord, make_bot: BotMaker) -> None:
+    bot = await make_bot(fresh=True)
     async with listening_to(bot, world):
         for number in range(50):
             await world.gateway.drop(4000)

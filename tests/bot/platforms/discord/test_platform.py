@@ -71,12 +71,12 @@ async def test_d14_commands_are_told_once_and_again_when_they_have_changed(
     world: discord.Discord, make_bot: BotMaker
 ) -> None:
     for _ in range(50):
-        bot = await make_bot()
+        bot = await make_bot(fresh=True)
         await bot.stop()
     assert told(world) == 1
     other = replace_plans(BOOK, "Gold")
-    await make_bot(book=other)
-    await make_bot(book=other)
+    await make_bot(fresh=True, book=other)
+    await make_bot(fresh=True, book=other)
     assert told(world) == 2
     registered = {command["name"]: command for command in world.commands.of(None)}
     assert registered.keys() == {row["name"] for row in registration.table(other)}
@@ -91,10 +91,10 @@ def replace_plans(book: catalogue.Catalogue, name: str) -> catalogue.Catalogue:
 
 async def test_d14_a_refused_table_is_told_again_at_the_next_start(world: discord.Discord, make_bot: BotMaker) -> None:
     world.faults.add(Fault(Kind.REFUSE, "PUT", "/applications/", code=30034))
-    bot = await make_bot()
+    bot = await make_bot(fresh=True)
     assert told(world) == 0
     assert (await note(bot)).split(" ")[1] == "-"
-    await make_bot()
+    await make_bot(fresh=True)
     assert told(world) == 1
 
 

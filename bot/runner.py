@@ -12,6 +12,7 @@ from core.delivery import pacing
 
 _AT_ONCE = 10
 _IDLE = 1.0
+_NOT_REACHED = 15.0
 log = structlog.get_logger()
 
 
@@ -37,13 +38,24 @@ async def run(held: stack.Stack, stop: asyncio.Event) -> None:
         return
     async with asyncio.TaskGroup() as jobs:
         for platform in found:
-            jobs.create_task(_serve(held, platform, stop))
+            jobs.create_task(_serve(held, platform, stop, alone=len(found) == 1))
 
 
-async def _serve(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
+async def _serve(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event, *, alone: bool) -> None:
+    """One platform works until `stop`; where there are others, one that cannot be reached is tried again and again."""
     try:
-        if await _started(platform, stop):
-            await _work(held, platform, stop)
+        while not stop.is_set():
+            try:
+                started = await _started(platform, stop)
+            except errors.UnreachableError as error:
+                if alone:
+                    raise
+                log.warning("platform_not_reached", platform=platform.name, error=str(error))
+                await work.pause(stop, _NOT_REACHED)
+                continue
+            if started:
+                await _work(held, platform, stop)
+            return
     finally:
         await platform.stop()
 

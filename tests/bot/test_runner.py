@@ -146,6 +146,35 @@ class Deaf:
         return False
 
 
+class Away(Deaf):
+    """A platform that cannot be reached at first."""
+
+    name = "away"
+    starts = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.starts < 3:
+            raise errors.UnreachableError("away does not answer")
+
+
+async def test_a_platform_that_is_away_holds_up_no_other_and_is_tried_again(
+    stage: stages.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_NOT_REACHED", 0.05)
+    away = Away()
+    [chat] = await stage.join(1)
+    async with stage.held.db.transaction() as session:
+        await inbox.put(session, "away", "1", "message", b"{}", now=stage.now())
+
+    async with running(stage, stage.bot, away):
+        await stage.world.start(chat)
+        await stages.seen(lambda: stage.world.chat(chat)[1:])
+        await stages.seen(lambda: away.applied)
+
+    assert away.starts == 3
+
+
 async def test_an_item_that_another_worker_took_over_is_left_alone(stage: stages.Stage) -> None:
     deaf = Deaf()
     async with stage.held.db.transaction() as session:

@@ -17,7 +17,7 @@ from core.privacy import removal
 from core.signals import scan
 
 _SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
-_SWEEP_SECONDS = 5.0
+_SWEEP_SECONDS = 5.0  # at most; what a dead worker held must not wait much longer than its lease
 _BODIES_KEPT = timedelta(days=30)
 _FORGOTTEN_AFTER = timedelta(days=1)
 _QUIET = timedelta(days=1)  # an alarm that nothing has raised again for so long is over
@@ -31,6 +31,7 @@ class Scheduler:
         self._stack = held
         self._ttl = max(min(15.0, held.settings.lease_seconds), 4 * held.settings.scan_seconds)
         self._epoch: int | None = None
+        self._sweep_seconds = min(_SWEEP_SECONDS, held.settings.lease_seconds / 3)
         self._clock = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -40,10 +41,12 @@ class Scheduler:
         """Candles are scanned and ends are noticed until `stop` is set; then the running pass is finished first."""
         held, ring = self._stack, self._ring
         self._clock.add_job(ring, "interval", args=[_SCAN], seconds=held.settings.scan_seconds)
-        self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=_SWEEP_SECONDS)
+        self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=self._sweep_seconds)
         self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
         self._clock.start()
+        # At once: a process that dies soon after each start must still free what the one before it held.
         await ring(_SCAN)
+        await ring(_SWEEP)
         try:
             async with (
                 exchange.Exchanges(api_url=held.settings.exchange_api_url) as exchanges,
@@ -97,7 +100,7 @@ class Scheduler:
 
     async def _sweep(self) -> None:
         """Access that ended by the clock has been told, and what dead workers held is free again."""
-        await self._stack.bell.wait(_SWEEP, timeout=_SWEEP_SECONDS * 2)
+        await self._stack.bell.wait(_SWEEP, timeout=self._sweep_seconds * 2)
         now = self._stack.clock()
         async with self._stack.db.transaction() as session:
             returned, unsure = await recovery.recover(session, now=now)

@@ -59,6 +59,9 @@ async def copy(session: AsyncSession, member_id: int, *, now: datetime) -> dict[
     }
 
 
+_OTHERS_WORDS = {"token", "reply_to_message", "external_reply", "quote", "forward_origin", "pinned_message"}
+
+
 def _rows(rows: Iterable[Any], *left_out: str) -> list[dict[str, Any]]:
     return [_row(row, *left_out) for row in rows]
 
@@ -130,16 +133,21 @@ def _words(payload: dict[str, Any] | None) -> Sequence[str]:
 
 async def _told(session: AsyncSession, who: traces.Person) -> list[dict[str, Any]]:
     return [
-        {**_row(row, "body"), **({"body": _without_tokens(said)} if _theirs(row, said, who) else {})}
+        {**_row(row, "body"), **({"body": _without_others(said)} if _theirs(row, said, who) else {})}
         for row, said in await traces.told(session, who)
     ]
 
 
-def _without_tokens(said: Any) -> Any:
-    """What was said, without what would let its reader speak in our name for a while (Discord's interactions)."""
+def _without_others(said: Any) -> Any:
+    """What was said, without the words of others that an update repeats: what is answered, or bears a pressed button.
+
+    Nor with what would let its reader speak in our name for a while (the token of a question on Discord).
+    """
     if isinstance(said, dict):
-        return {name: _without_tokens(value) for name, value in said.items() if name != "token"}
-    return [_without_tokens(value) for value in said] if isinstance(said, list) else said
+        pressed = {"message"} if "chat_instance" in said or "component_type" in (said.get("data") or ()) else set()
+        left_out = _OTHERS_WORDS | pressed
+        return {name: _without_others(value) for name, value in said.items() if name not in left_out}
+    return [_without_others(value) for value in said] if isinstance(said, list) else said
 
 
 def _theirs(row: models.Inbox, said: Any, who: traces.Person) -> bool:

@@ -240,3 +240,13 @@ async def test_x10_a_charge_without_a_member_is_an_alarm(database: db.Database, 
     async with database.reading() as session:
         alarms = (await health.report(session, now=now)).alarms
     assert [alarm.key for alarm in alarms] == ["charged_without_member:sub_ghost"]
+
+
+def test_x10_a_copy_holds_nothing_that_others_said() -> None:
+    answered = {"message": {"text": "/status", "from": {"id": 7}, "reply_to_message": {"text": "SECRET-OF-BOB"}}}
+    pressed = {"callback_query": {"id": "1", "chat_instance": "-5", "data": "/plans", "message": {"text": "SECRET"}}}
+    clicked = {"id": "9", "token": "SECRET", "data": {"component_type": 2}, "message": {"content": "SECRET"}}
+    copied = [kept._without_others(said) for said in (answered, pressed, clicked)]
+    assert "SECRET" not in str(copied)
+    assert copied[0]["message"]["text"] == "/status"
+    assert copied[1]["callback_query"]["data"] == "/plans"

@@ -10,6 +10,7 @@ import orjson
 from bot import commands
 from bot.platforms.discord import reception
 from core import catalogue, inbox
+from tests.bot import stage as stages
 from tests.bot.platforms.discord import conftest as stage
 from tests.rights import cast as casting
 from tests.rights import judge, scene, table
@@ -90,6 +91,9 @@ class Scene(scene.Scene):
             one = one or await self.say(command, actor, options or {})
             self.asked[str(one.id)] = one
             events[str(one.id)] = actor
+        # What is acknowledged is about to be kept; looking for it earlier would be in vain.
+        waiting = [self.asked[event] for event in events if event in self.asked]
+        await stages.seen(lambda: all(one.acked_after is not None for one in waiting))
         return events
 
     async def say(self, command: str, actor: str, options: Mapping[str, Any]) -> discord.Interaction:

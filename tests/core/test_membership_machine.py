@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule
@@ -18,6 +19,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, preco
 from core import db
 from tests import databases
 from tests.core import membership
+
+pytestmark = pytest.mark.timeout(400)  # one test of many sequences
 
 _TEMPLATE = Path(tempfile.mkdtemp()) / "template.db"
 
@@ -161,4 +164,4 @@ def bounds(examples: int, steps: int) -> settings:
 
 
 TestMemberships = Memberships.TestCase
-TestMemberships.settings = bounds(20, 30)
+TestMemberships.settings = bounds(12, 30)

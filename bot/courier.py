@@ -185,13 +185,13 @@ class Courier:
     async def _paced(self, parcel: claims.Parcel, *, again: bool = False) -> bool:
         """Whether the message may leave at this moment; not when its turn does not come soon.
 
-        A grant is good for a moment only. Where writing `sending` took longer, it is asked for `again`: from the common
-        limit, as the chat's own has been kept already.
+        A grant is good for a moment only; where writing `sending` took longer, the common limit is asked `again`.
         """
         chat = f"{parcel.address}#{parcel.id}" if again else parcel.address
         group = self._platform.group(parcel.address) and not again
         try:
-            async with asyncio.timeout(_PACING_PATIENCE):
+            # Shorter than the claim: whoever waits longer than that for its turn would only waste it.
+            async with asyncio.timeout(min(_PACING_PATIENCE, 0.3 * self._lease)):
                 await self._pacer.acquire(chat, group=group, urgent=self._urgent)
         except TimeoutError:
             return False

@@ -48,7 +48,8 @@ async def test_a_newcomer_subscribes_pays_and_sees_the_signal_on_the_phone_page(
         await stranger.locator("input").press("Enter")
         await expect(stranger.get_by_text("Latest results", exact=True)).to_be_visible()
         await expect(stranger.locator(".photo")).to_have_count(0)
-    assert stage.world.judge().ok, str(stage.world.judge())
+    verdict = await stage.world.settled()
+    assert verdict.ok, str(verdict)
 
 
 async def test_commands_can_be_tapped_in_the_menu(stage: Stage) -> None:

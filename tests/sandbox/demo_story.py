@@ -84,12 +84,12 @@ class Story:
                 words = await step()
             except (NothingHappenedError, MissingError, visitor.PageError, product.ProductError) as error:
                 self._say(f"  ✗ {title}")
-                return Outcome(title, str(error), self._judged())
+                return Outcome(title, str(error), self._world.judge(accounts=self._accounts()))
             self._say(f"  ✓ {title}{': ' + words if words else ''} ({time.monotonic() - began:.1f} s)")
-        return Outcome("", "", self._judged())
+        return Outcome("", "", await self._world.settled(accounts=self._accounts()))
 
-    def _judged(self) -> checker.Verdict:
-        return self._world.judge(accounts=[self._linked] if self._linked else [])
+    def _accounts(self) -> list[checker.Linked]:
+        return [self._linked] if self._linked else []
 
     # --- the steps
 

@@ -209,6 +209,13 @@ class World(world_waits.Waits):
         entitled = [*payers, *granted]
         return checker.judge(self.history, entitled=entitled, rules=rules, places=places, accounts=accounts)
 
+    async def settled(self, *, accounts: Iterable[checker.Linked] = (), within: float = 30.0) -> checker.Verdict:
+        """The verdict once what was still on its way has arrived, or after `within` seconds if something has not."""
+        due = time.monotonic() + within
+        while not (verdict := self.judge(accounts=accounts)).ok and time.monotonic() < due:
+            await asyncio.sleep(0.25)
+        return verdict
+
     def _links(self) -> list[tuple[checker.Account, str]]:
         """Every address that a button in somebody's private chat led to, and whose chat it was; oldest first."""
         found: list[tuple[float, checker.Account, str]] = []

@@ -212,7 +212,7 @@ class World(world_waits.Waits):
     async def settled(self, *, accounts: Iterable[checker.Linked] = (), within: float = 30.0) -> checker.Verdict:
         """The verdict once what was still on its way has arrived, or after `within` seconds if something has not."""
         due = time.monotonic() + within
-        while not (verdict := self.judge(accounts=accounts)).ok and time.monotonic() < due:
+        while not (verdict := self.judge(accounts=accounts)).ok and time.monotonic() < due:  # noqa: ASYNC110 - others send
             await asyncio.sleep(0.25)
         return verdict
 

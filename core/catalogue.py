@@ -6,6 +6,7 @@ Read from `signalstack.toml`; without the file, a catalogue of one plan that ope
 import itertools
 import tomllib
 from collections.abc import Collection
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -36,14 +37,38 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Exit(_Section):
+    """A part of the way out: `share` of the whole leaves at this part of the way from the entry to the target.
+
+    `stop` says where the stop stands from the next candle on: at the entry, or at the target before (which for the
+    first one is the entry too). Without it the stop stays.
+    """
+
+    at: Decimal = Field(gt=0, le=1, max_digits=6, decimal_places=4)
+    share: Decimal = Field(gt=0, le=1, max_digits=6, decimal_places=4)
+    stop: Literal["", "entry", "previous"] = ""
+
+
 class Watch(_Section):
-    """One strategy on one market and timeframe."""
+    """One strategy on one market and timeframe; without `exits` everything leaves at the strategy's target."""
 
     exchange: str = Field(default="binance", pattern=r"^[a-z0-9]{2,30}$")
     symbol: Symbol
     timeframe: Timeframe = "1h"
     strategy: str = Field(default="mean_reversion", pattern=r"^[a-z][a-z0-9_]{0,39}$")
     params: dict[str, Any] = Field(default_factory=dict)
+    exits: tuple[Exit, ...] = Field(default=(), max_length=9)
+
+    @model_validator(mode="after")
+    def _leaves_wholly(self) -> Self:
+        if not self.exits:
+            return self
+        ways = [part.at for part in self.exits]
+        if ways != sorted(set(ways)) or ways[-1] != 1:
+            raise ValueError("`at` of the exits must rise, and end at 1, which is the target")
+        if sum(part.share for part in self.exits) != 1:
+            raise ValueError("the shares of the exits must add up to 1")
+        return self
 
     @property
     def key(self) -> str:
@@ -129,6 +154,34 @@ class Service(_Section):
     )
 
 
+class Costs(_Section):
+    """What every result assumes that a trade costs, at the way in and at each way out, in percent of the price."""
+
+    fee_percent: Decimal = Field(default=Decimal("0.1"), ge=0, le=5, max_digits=6, decimal_places=4)
+    slippage_percent: Decimal = Field(default=Decimal("0.05"), ge=0, le=5, max_digits=6, decimal_places=4)
+
+
+class Record(_Section):
+    """The public channels in which the head of the record is posted once a day, as an independent witness."""
+
+    telegram: Number = ""
+    discord: Number = ""
+
+
+class Intake(_Section):
+    """A source outside whose alerts become signals: POST /intake/{key}; its secret stands in INTAKE_SECRETS.
+
+    An alert older than `max_age` seconds, or whose entry is further than `max_distance` percent from the market's last
+    price, is refused. `symbols` empty means every watched market.
+    """
+
+    key: Key
+    symbols: frozenset[Symbol] = frozenset()
+    max_age: int = Field(default=120, ge=5, le=3600)
+    max_distance: Decimal = Field(default=Decimal(2), gt=0, le=50)
+    expires_after: int = Field(default=48, ge=1, le=10_000)
+
+
 class Policy(_Section):
     """The operator's choices where Stripe's states leave one open."""
 
@@ -140,6 +193,11 @@ class Catalogue(_Section):
 
     service: Service = Service()
     policy: Policy = Policy()
+    costs: Costs = Costs()
+    record: Record = Record()
+    strategies: str = Field(default="", max_length=400)
+    """The directory of the operator's own strategies, seen from the catalogue's file."""
+    intakes: tuple[Intake, ...] = ()
     watches: tuple[Watch, ...] = ()
     plans: tuple[Plan, ...] = ()
     places: tuple[Place, ...] = ()
@@ -162,6 +220,7 @@ class Catalogue(_Section):
             ("plan", [plan.key for plan in self.plans]),
             ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
             ("place", [place.key for place in self.places]),
+            ("intake", [intake.key for intake in self.intakes]),
             ("chat of a place", [place.chat for place in self.places if place.chat]),
         ):
             twice = sorted({key for key in keys if keys.count(key) > 1})
@@ -202,11 +261,14 @@ def read(path: Path) -> Catalogue:
     except ValueError as error:  # of the path, the encoding or the TOML
         raise errors.ConfigError(f"The catalogue {path} is not valid TOML: {error}.") from error
     try:
-        return Catalogue.model_validate(data)
+        found = Catalogue.model_validate(data)
     except ValidationError as error:
         raise errors.ConfigError(
             *(f"{path.name}: {'.'.join(map(str, fault['loc']))}: {_said(fault['msg'])}." for fault in error.errors())
         ) from error
+    if not found.strategies:
+        return found
+    return found.model_copy(update={"strategies": str(path.parent / found.strategies)})
 
 
 def _said(message: str) -> str:

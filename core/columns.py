@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, Numeric, String, Text, TypeDecorator
@@ -68,6 +68,33 @@ class Json(TypeDecorator[Any]):
         if value is None or dialect.name == "postgresql":
             return value
         return orjson.loads(value)
+
+
+class Level(NamedTuple):
+    """A target: its price, the share of the whole that leaves there, and where the stop stands from then on.
+
+    Without `stop` it stays where it was.
+    """
+
+    price: Decimal
+    share: Decimal
+    stop: Decimal | None = None
+
+
+class Levels(TypeDecorator[tuple[Level, ...]]):
+    """Targets in the order in which they are reached, exact: JSON of decimals in words."""
+
+    impl = Json
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Level, ...] | None, dialect: Dialect) -> Any:  # noqa: ARG002 - signature
+        return [[None if part is None else format(part, "f") for part in level] for level in value or ()]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Level, ...]:  # noqa: ARG002 - signature
+        return tuple(
+            Level(Decimal(price), Decimal(share), None if stop is None else Decimal(stop))
+            for price, share, stop in value or ()
+        )
 
 
 Bytes = LargeBinary

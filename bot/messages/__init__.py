@@ -1,5 +1,7 @@
 """Every sentence we say, once for all platforms; a platform only formats and sends what `render` returns."""
 
+import orjson
+
 from bot.messages import (
     answers,
     figures,
@@ -43,7 +45,7 @@ __all__ = [
 
 
 # A signal goes to many chats in the same words.
-_said: dict[tuple[str, bool, bool, catalogue.Service, signals.Facts], Message] = {}
+_said: dict[tuple[str, bool, bool, catalogue.Service, signals.Facts, bytes], Message] = {}
 _MOST_SAID = 64
 
 
@@ -63,12 +65,13 @@ def render(
     if signal is None:
         raise ValueError(f"The delivery {parcel.id} names no signal.")
     catch_up = bool(payload.get("catch_up"))
-    key = (parcel.kind, repeat, catch_up, book.service, signals.facts(signal))
+    told = orjson.dumps(payload) if parcel.kind == "update" else b""
+    key = (parcel.kind, repeat, catch_up, book.service, signals.facts(signal), told)
     if key not in _said:
         if len(_said) >= _MOST_SAID:
             _said.clear()
         _said[key] = (
-            signals.closing(signal, book.service)
+            signals.update(signal, payload, book.service)
             if parcel.kind == "update"
             else signals.opening(signal, book.service, repeat=repeat, catch_up=catch_up)
         )

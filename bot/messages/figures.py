@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-_THIN = "\u202f"  # narrow, and no line breaks there
+THIN = "\u202f"  # narrow, and no line breaks there
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -11,7 +11,7 @@ def price(value: Decimal, tick: Decimal) -> str:
     """The price with the digits of its tick and thin groups: 27 412.10."""
     exponent = tick.normalize().as_tuple().exponent
     digits = max(0, -exponent) if isinstance(exponent, int) else 0
-    return f"{value:,.{digits}f}".replace(",", _THIN)
+    return f"{value:,.{digits}f}".replace(",", THIN)
 
 
 def signed(value: Decimal, digits: int = 2) -> str:
@@ -24,12 +24,12 @@ def signed(value: Decimal, digits: int = 2) -> str:
 
 def percent(value: Decimal) -> str:
     """A percentage with its sign: +1.78 %."""
-    return f"{signed(value)}{_THIN}%"
+    return f"{signed(value)}{THIN}%"
 
 
 def r(value: Decimal) -> str:
     """A result in multiples of what was at risk: +1.60 R."""
-    return f"{signed(value)}{_THIN}R"
+    return f"{signed(value)}{THIN}R"
 
 
 def moment(at: datetime) -> str:

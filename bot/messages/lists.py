@@ -154,7 +154,7 @@ def record(counted: tally.Tally, service: catalogue.Service) -> text.Message:
         f"✓ Target hit: {counted.target}",
         f"✕ Stopped: {counted.stopped}",
         f"○ Expired: {counted.expired}",
-        text.line("Together: ", text.bold(figures.r(counted.r)), ", before fees"),
+        text.line("Together: ", text.bold(figures.r(counted.r)), ", after assumed fees and slippage"),
         f"With a gain: {counted.gains}, with a loss: {counted.losses}",
         _rate(counted),
         *_late(counted),

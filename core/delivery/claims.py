@@ -166,10 +166,15 @@ def _due(
     arrived = select(opening.state).where(opening.id == Delivery.after_id).scalar_subquery()
     # Whoever may have seen an opening, because an attempt had no clear end, hears how it ended.
     doubts = select(opening.ambiguities).where(opening.id == Delivery.after_id).scalar_subquery()
+    # Of two updates that answer the same opening, the earlier one goes first.
+    sibling = aliased(Delivery)
+    earlier = exists().where(
+        sibling.after_id == Delivery.after_id, sibling.id < Delivery.id, sibling.state.in_(UNSETTLED)
+    )
     next_ones = (
         select(Delivery.id)
         .where(Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.not_before <= now)
-        .where(or_(Delivery.after_id.is_(None), arrived.not_in(UNSETTLED)))
+        .where(or_(Delivery.after_id.is_(None), and_(arrived.not_in(UNSETTLED), ~earlier)))
         .order_by(Delivery.priority, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Delivery)

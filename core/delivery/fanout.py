@@ -98,7 +98,9 @@ async def reopen(
     return await db.execute(session, refused.values(**values, payload=payload, reason=""))
 
 
-async def follow_up(session: AsyncSession, signal_id: int, event: str, *, now: datetime) -> int:
+async def follow_up(
+    session: AsyncSession, signal_id: int, event: str, *, payload: dict[str, Any] | None = None, now: datetime
+) -> int:
     """Everyone who got the opening, or still may, has one delivery of this event, which waits for the opening."""
     opening = aliased(Delivery)
     chosen = select(
@@ -109,7 +111,7 @@ async def follow_up(session: AsyncSession, signal_id: int, event: str, *, now: d
         opening.member_id,
         opening.id.label("after_id"),
         literal(now + LIFE["update"], Utc).label("expires_at"),
-        literal(None, Delivery.payload.type).label("payload"),
+        literal(payload, Delivery.payload.type).label("payload"),
         opening.place,
     ).where(
         opening.signal_id == signal_id,

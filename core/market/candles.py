@@ -169,6 +169,21 @@ async def between(session: AsyncSession, key: Key, first: int, last: int) -> lis
     return [Candle(*row) for row in await session.execute(query.order_by(models.Candle.open_time))]
 
 
+async def within(session: AsyncSession, key: Key, open_time: int) -> list[Candle]:
+    """The shortest candles in the table that make up exactly this one, oldest first; none where they are not whole."""
+    length = timeframes.ms(key.timeframe)
+    market = (models.Candle.exchange == key.exchange, models.Candle.symbol == key.symbol)
+    inside = models.Candle.open_time.between(open_time, open_time + length - 1)
+    counted = await session.execute(
+        select(models.Candle.timeframe, func.count()).where(*market, inside).group_by(models.Candle.timeframe)
+    )
+    whole = [name for name, count in counted if name != key.timeframe and count * timeframes.ms(name) == length]
+    if not whole:
+        return []
+    finest = min(whole, key=timeframes.ms)
+    return await between(session, key._replace(timeframe=finest), open_time, open_time + length - 1)
+
+
 async def forget(session: AsyncSession, key: Key, before: int) -> None:
     """Candles that open earlier than `before` are gone from the table."""
     await session.execute(delete(models.Candle).where(*_of(key), models.Candle.open_time < before))

@@ -99,7 +99,7 @@ class Exchange:
         return now
 
     async def tick(self, symbol: str) -> Decimal:
-        """The market's smallest step in price; raises BarredError for a market that is unknown or no longer traded."""
+        """The market's smallest step in price; raises DelistedError for one that is unknown or no longer traded."""
         market = await self._market(symbol)
         return _tick(self._client.precisionMode, market["precision"]["price"])
 
@@ -145,9 +145,9 @@ class Exchange:
                 await self._load_markets()
         market: dict[str, Any] | None = self._client.markets.get(symbol)
         if market is None:
-            raise refusals.BarredError(f"{self.name} has no market {symbol}.")
+            raise refusals.DelistedError(f"{self.name} has no market {symbol}.")
         if market["active"] is False:
-            raise refusals.BarredError(f"{symbol} is not traded on {self.name} any more.")
+            raise refusals.DelistedError(f"{symbol} is not traded on {self.name} any more.")
         return market
 
     async def _load_markets(self) -> None:

@@ -17,3 +17,7 @@ class BannedError(errors.UnreachableError):
 
 class BarredError(errors.SignalStackError):
     """It will not work until the operator acts: blocked region, refused key, unknown or delisted market."""
+
+
+class DelistedError(BarredError):
+    """The exchange no longer trades this market, or no longer knows it."""

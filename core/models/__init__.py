@@ -10,11 +10,12 @@ from core.models.market import Candle, Market
 from core.models.members import Audit, Grant, Identity, LinkRequest, Member
 from core.models.places import Place, PlacePlan, Presence, Round
 from core.models.running import Alarm, Heartbeat, Identify, Lease, Switch
-from core.models.signals import ScanMark, Signal, SignalEvent, SignalStatus
+from core.models.signals import Backtest, RecordEntry, ScanMark, Signal, SignalEvent, SignalStatus
 
 __all__ = [
     "Alarm",
     "Audit",
+    "Backtest",
     "Base",
     "Candle",
     "Checkout",
@@ -33,6 +34,7 @@ __all__ = [
     "PlacePlan",
     "PlanPrice",
     "Presence",
+    "RecordEntry",
     "Round",
     "ScanMark",
     "Signal",

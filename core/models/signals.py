@@ -1,26 +1,36 @@
-"""Signals, everything that happened to them, and how far each watch was looked at."""
+"""Signals, everything that happened to them, how far each watch was looked at, and the record that nobody can edit."""
 
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.columns import BigId
+from core.columns import BigId, Level, Levels
 from core.models.base import Base, partial
 
 
 class SignalStatus(StrEnum):
+    """How a signal stands; closed by its last part, so a signal stopped after a first target is `stopped`."""
+
     OPEN = "open"
     TARGET = "target"
     STOPPED = "stopped"
     EXPIRED = "expired"
+    CLOSED = "closed"
+    DELISTED = "delisted"
 
 
 class Signal(Base):
-    """A decision that was published, and what became of it; times of candles are the exchange's, epoch milliseconds."""
+    """A decision that was published, and what became of it; times of candles are the exchange's, epoch milliseconds.
+
+    `target` is the last of its targets and `stop` the first stop; `stop_now` is where it stands. `filled` is what the
+    position counts from: the open of the candle after the deciding one. `left` is the share that is still open,
+    `banked` the sum of share times price over the parts that left, `close_price` the average price of all exits.
+    `fee` and `slippage` are what was assumed when it was published, percent of the price at each side.
+    """
 
     __tablename__ = "signals"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -46,14 +56,48 @@ class Signal(Base):
     close_candle: Mapped[int | None] = mapped_column(BigInteger)
     close_price: Mapped[Decimal | None]
     late: Mapped[bool] = mapped_column(default=False)
+    ref: Mapped[str] = mapped_column(String(100), server_default="")
+    targets: Mapped[tuple[Level, ...]] = mapped_column(Levels, server_default="[]")
+    stop_now: Mapped[Decimal | None]
+    reached: Mapped[int] = mapped_column(server_default="0")
+    filled: Mapped[Decimal | None]
+    left: Mapped[Decimal] = mapped_column(server_default="1")
+    banked: Mapped[Decimal] = mapped_column(server_default="0")
+    fee: Mapped[Decimal] = mapped_column(server_default="0")
+    slippage: Mapped[Decimal] = mapped_column(server_default="0")
+    seal: Mapped[str] = mapped_column(String(64), server_default="")
+    """The hash of its entry in the record."""
     __table_args__ = (
-        UniqueConstraint("strategy", "exchange", "symbol", "timeframe", "candle"),
-        partial("ix_signals_open", "watch", where="status = 'open'"),
+        UniqueConstraint("strategy", "exchange", "symbol", "timeframe", "candle", "ref"),
+        partial("ix_signals_open", "exchange", "symbol", "timeframe", where="status = 'open'"),
     )
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**(_FRESH | values))
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Its targets in the order in which they are reached; all leaves at `target` where nothing else was said."""
+        return self.targets or (Level(self.target, Decimal(1)),)
+
+
+_FRESH = {
+    "ref": "",
+    "targets": (),
+    "reached": 0,
+    "left": Decimal(1),
+    "banked": Decimal(0),
+    "fee": Decimal(0),
+    "slippage": Decimal(0),
+    "seal": "",
+}
 
 
 class SignalEvent(Base):
-    """One thing that happened to a signal: opened, target, stopped, expired; each at most once."""
+    """One thing that happened to a signal: opened, target1 and so on, or its status at the end; each at most once.
+
+    `share` left at `price`; from then on the stop stands at `stop`.
+    """
 
     __tablename__ = "signal_events"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -62,7 +106,45 @@ class SignalEvent(Base):
     price: Mapped[Decimal]
     candle: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime]
+    share: Mapped[Decimal] = mapped_column(server_default="1")
+    stop: Mapped[Decimal | None]
+    seal: Mapped[str] = mapped_column(String(64), server_default="")
+    """The hash of its entry in the record."""
     __table_args__ = (UniqueConstraint("signal_id", "event"),)
+
+
+class RecordEntry(Base):
+    """One line of the record: `line` is what everybody may read, `secret` what opens its commitment later.
+
+    Triggers refuse every change and removal of a row.
+    """
+
+    __tablename__ = "record_entries"
+    n: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    signal_id: Mapped[int | None] = mapped_column(ForeignKey("signals.id"), index=True)
+    line: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    secret: Mapped[str] = mapped_column(Text, server_default="")
+    at: Mapped[datetime]
+
+
+class Backtest(Base):
+    """A backtest that somebody asked for in chat or over the API; states: pending, running, done, failed."""
+
+    __tablename__ = "backtests"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
+    platform: Mapped[str] = mapped_column(String(16), server_default="")
+    address: Mapped[str] = mapped_column(String(400), server_default="")
+    request: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(10), server_default="pending")
+    created_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str] = mapped_column(String(400), server_default="")
+    __table_args__ = (partial("ix_backtests_due", "id", where="state IN ('pending', 'running')"),)
 
 
 class ScanMark(Base):
@@ -73,3 +155,5 @@ class ScanMark(Base):
     candle: Mapped[int] = mapped_column(BigInteger)
     scanned_at: Mapped[datetime]
     note: Mapped[str] = mapped_column(String(300), default="")
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often the strategy failed at a candle, ever."""

@@ -1,4 +1,4 @@
-"""One closed candle, judged: what it does to the open signals of a watch, and whether it opens a new one.
+"""One closed candle, judged: what it does to the open signals of its market, and whether a watch opens a new one.
 
 Everything here happens in the caller's transaction, so a candle is judged wholly or not at all.
 """
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import structlog
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, db, models, places, switches
+from core import access, catalogue, clock, db, models, places, switches
 from core.delivery import fanout, outbox
 from core.market import candles, timeframes
 from core.models import Signal, SignalStatus
@@ -19,6 +20,8 @@ from core.signals import lifecycle, publish
 from core.strategies import base
 
 _SUMMED_UP = timedelta(days=1)
+_GONE_AFTER = timedelta(days=1)
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Verdict:
     ended: tuple[int, ...] = ()
     failed: bool = False
     """Nobody could look: the exchange did not give candles."""
+    broken: bool = False
+    """The strategy raised an error at this candle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +57,26 @@ async def candle(
     tick: Decimal,
     moment: Moment,
 ) -> Verdict:
-    """The last of these candles is judged for this watch, and marked as judged."""
+    """The last of these candles is judged for this watch, and marked as judged; follow the open signals before it."""
     newest = rows[-1]
     # Two processes at one watch take turns here, so that a mark never goes back.
     mark = await session.get(models.ScanMark, watch.key, with_for_update=True)
-    ended = await _follow(session, watch, newest, moment.now)
     if mark is not None and mark.candle >= newest.open_time:
-        return Verdict(watch.key, "judged before", ended=ended)
+        return Verdict(watch.key, "judged before")
     send_until = _send_until(watch, newest, moment)
-    signal = None
+    signal, broken = None, False
     if mark is None and send_until is None:
         note = "first look at this market; this candle is too old to act on"
     else:
-        signal, note = await _publish(
-            session, book, watch, strategy.decide(candles.series(rows)), tick, moment.now, send_until
-        )
-    await _set_mark(session, watch.key, newest.open_time, note, moment.now)
-    return Verdict(watch.key, note, signal, signal is not None and send_until is None, ended)
+        try:
+            decision = strategy.decide(candles.series(rows))
+        except Exception as error:  # whoever wrote the strategy: the other watches go on
+            log.exception("strategy_failed", watch=watch.key, candle=newest.open_time)
+            note, broken = f"the strategy failed: {type(error).__name__}: {error}"[:300], True
+        else:
+            signal, note = await _publish(session, book, watch, decision, tick, moment.now, send_until)
+    await _set_mark(session, watch.key, newest.open_time, note, moment.now, failed=broken)
+    return Verdict(watch.key, note, signal, signal is not None and send_until is None, broken=broken)
 
 
 def _send_until(watch: catalogue.Watch, newest: candles.Candle, moment: Moment) -> datetime | None:
@@ -100,38 +108,71 @@ async def _publish(
     return (signal.id, decision.reason) if signal else (None, "published before")
 
 
-async def first_unjudged(session: AsyncSession, watches: Iterable[catalogue.Watch], due: int, length: int) -> int:
-    """The open time of the first candle, `length` ms each, that some watch or some open signal has not seen."""
-    seen = []
+async def first_unjudged(session: AsyncSession, key: candles.Key, watches: Iterable[catalogue.Watch], due: int) -> int:
+    """The open time of the first candle of this market that some watch or some open signal has not seen."""
+    length, seen = timeframes.ms(key.timeframe), []
     for watch in watches:
         mark = await session.get(models.ScanMark, watch.key)
         seen.append(mark.candle if mark else due - length)
-        seen += [signal.followed_to for signal in await session.scalars(_open_signals(watch))]
-    return min(seen) + length
+    seen += [signal.followed_to for signal in await session.scalars(_open_at(key))]
+    return min(seen, default=due) + length
+
+
+async def followed_markets(session: AsyncSession) -> list[candles.Key]:
+    """The markets and timeframes on which signals are open."""
+    rows = await session.execute(
+        select(Signal.exchange, Signal.symbol, Signal.timeframe).where(Signal.status == SignalStatus.OPEN).distinct()
+    )
+    return [candles.Key(*row) for row in rows]
 
 
 def _open_signals(watch: catalogue.Watch) -> Select[Signal]:
-    return select(Signal).where(Signal.watch == watch.key, Signal.status == SignalStatus.OPEN)
+    at = candles.Key(watch.exchange, watch.symbol, watch.timeframe)
+    return _open_at(at).where(Signal.watch == watch.key)
 
 
-async def _follow(
-    session: AsyncSession, watch: catalogue.Watch, newest: candles.Candle, now: datetime
-) -> tuple[int, ...]:
-    ended = []
-    for signal in (await session.scalars(_open_signals(watch).with_for_update())).all():
+def _open_at(key: candles.Key) -> Select[Signal]:
+    market = (Signal.exchange == key.exchange, Signal.symbol == key.symbol, Signal.timeframe == key.timeframe)
+    return select(Signal).where(Signal.status == SignalStatus.OPEN, *market).order_by(Signal.id)
+
+
+async def follow(
+    session: AsyncSession, key: candles.Key, newest: candles.Candle, *, now: datetime
+) -> tuple[Signal, ...]:
+    """Every open signal of this market, whoever gave it, has seen this candle; gives back those that changed."""
+    moved = []
+    for signal in (await session.scalars(_open_at(key).with_for_update())).all():
         if signal.followed_to >= newest.open_time:
             continue
         signal.followed_to = newest.open_time
-        close = lifecycle.step(signal, newest)
-        if close is not None:
-            await publish.closed(session, signal, close, now=now)
-            ended.append(signal.id)
-    return tuple(ended)
+        position = lifecycle.position(signal)
+        finer = await candles.within(session, key, newest.open_time) if lifecycle.unclear(position, newest) else ()
+        position, changes = lifecycle.step(position, newest, finer)
+        await publish.changed(session, signal, position, changes, now=now)
+        if changes:
+            moved.append(signal)
+    return tuple(moved)
 
 
-async def _set_mark(session: AsyncSession, watch: str, newest: int, note: str, now: datetime) -> None:
+async def delist(session: AsyncSession, key: candles.Key, *, now: datetime) -> tuple[Signal, ...]:
+    """Open signals of a market that is gone are closed at its last known close; none while that is a day young."""
+    last = await candles.recent(session, key, 1)
+    if not last or clock.from_ms(last[0].open_time) + _GONE_AFTER > now:
+        return ()
+    closed = []
+    for signal in (await session.scalars(_open_at(key).with_for_update())).all():
+        changes: list[lifecycle.Change] = []
+        at = last[0]
+        position = lifecycle.leave(lifecycle.position(signal), SignalStatus.DELISTED, at.close, at.open_time, changes)
+        await publish.changed(session, signal, position, changes, now=now)
+        closed.append(signal)
+    return tuple(closed)
+
+
+async def _set_mark(session: AsyncSession, watch: str, newest: int, note: str, now: datetime, *, failed: bool) -> None:
     values = {"candle": newest, "scanned_at": now, "note": note[:300]}
-    statement = db.insert(session, models.ScanMark).values(watch=watch, **values)
+    statement = db.insert(session, models.ScanMark).values(watch=watch, failures=int(failed), **values)
+    values["failures"] = models.ScanMark.failures + int(failed)
     await session.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
 
 

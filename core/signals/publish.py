@@ -1,36 +1,95 @@
-"""Decisions become signals, and signals get results: row, event and deliveries in the caller's one transaction."""
+"""Decisions become signals, and signals get results: row, events and deliveries in the caller's one transaction."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, db, models, places
+from core import access, catalogue, db, places
+from core.columns import Level
 from core.delivery import fanout
 from core.market import ticks, timeframes
-from core.models import Signal, SignalStatus
+from core.models import Signal, SignalEvent, SignalStatus
 from core.signals import lifecycle
 from core.strategies.base import Decision
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A decision with prices on the market's ticks."""
+    """What is to be published: prices on the market's ticks, `levels` the targets in the order they are reached.
 
-    watch: catalogue.Watch
-    decision: Decision
+    `candle` opened last before it was decided, `expires` closes the last candle it lives through, both epoch
+    milliseconds. `ref` is the name that its source gave it.
+    """
+
+    watch: str
+    strategy: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    long: bool
     entry: Decimal
-    target: Decimal
     stop: Decimal
+    levels: tuple[Level, ...]
     tick: Decimal
+    candle: int
+    expires: int
+    reason: str
+    figures: dict[str, Any]
+    params: dict[str, Any]
+    ref: str = ""
+
+    @property
+    def target(self) -> Decimal:
+        """The last target."""
+        return self.levels[-1].price
 
 
 def draft(watch: catalogue.Watch, decision: Decision, tick: Decimal) -> Draft | None:
-    """The decision on ticks, or None when target or stop fall together with the entry there or below one tick."""
+    """The decision on ticks, or None when its levels fall together there or lie below one tick."""
     entry, target, stop = (ticks.nearest(price, tick) for price in (decision.entry, decision.target, decision.stop))
-    low, high = (stop, target) if decision.direction == "long" else (target, stop)
-    return Draft(watch, decision, entry, target, stop, tick) if 0 < low < entry < high else None
+    levels = ladder(watch.exits, entry, target, tick)
+    long = decision.direction == "long"
+    if not sound(long=long, entry=entry, stop=stop, levels=levels):
+        return None
+    return Draft(
+        watch=watch.key,
+        strategy=watch.strategy,
+        exchange=watch.exchange,
+        symbol=watch.symbol,
+        timeframe=watch.timeframe,
+        long=long,
+        entry=entry,
+        stop=stop,
+        levels=levels,
+        tick=tick,
+        candle=decision.candle_open_time,
+        expires=decision.candle_open_time + (decision.expires_after + 1) * timeframes.ms(watch.timeframe),
+        reason=decision.reason,
+        figures=decision.figures,
+        params=watch.params,
+    )
+
+
+def ladder(parts: Sequence[catalogue.Exit], entry: Decimal, target: Decimal, tick: Decimal) -> tuple[Level, ...]:
+    """The targets on ticks, with the stops that follow them; without parts all leaves at the target."""
+    levels: list[Level] = []
+    for part in parts:
+        before = levels[-1].price if levels else entry
+        stop = {"entry": entry, "previous": before, "": None}[part.stop]
+        levels.append(Level(ticks.nearest(entry + (target - entry) * part.at, tick), part.share, stop))
+    return tuple(levels) or (Level(target, lifecycle.WHOLE),)
+
+
+def sound(*, long: bool, entry: Decimal, stop: Decimal, levels: Sequence[Level]) -> bool:
+    """Whether stop, entry and targets rise in this order for a long signal, and fall for a short one, above nought."""
+    prices = [stop, entry, *(level.price for level in levels)]
+    ordered = prices if long else prices[::-1]
+    return ordered[0] > 0 and all(one < other for one, other in itertools.pairwise(ordered))
 
 
 async def opened(
@@ -40,53 +99,89 @@ async def opened(
 
     Without `send_until` it is recorded as late: nobody gets it as fresh. After that moment no opening is sent.
     """
-    row = {**_row(plan), "created_at": now, "late": send_until is None}
+    row = {**_row(plan, book.costs), "created_at": now, "late": send_until is None}
     statement = db.insert(session, Signal).values(**row).on_conflict_do_nothing().returning(Signal.id)
     signal_id = await session.scalar(statement)
     if signal_id is None:
         return None
     signal = await session.get_one(Signal, signal_id)
-    _record(session, signal, "opened", signal.entry, signal.candle, now)
+    opening = SignalEvent(event="opened", price=signal.entry, candle=signal.candle, share=Decimal(0), stop=signal.stop)
+    await _note(session, signal, [opening], now)
     if send_until is not None:
-        symbol = plan.watch.symbol
+        symbol = plan.symbol
         await fanout.post(session, signal.id, await places.carrying(session, symbol), now=now, expires_at=send_until)
         who = await access.recipients(session, book, symbol, now=now)
         await fanout.open_up(session, signal.id, who, now=now, expires_at=send_until)
     return signal
 
 
-def _row(plan: Draft) -> dict[str, object]:
-    watch, decision = plan.watch, plan.decision
-    length = timeframes.ms(watch.timeframe)
+def _row(plan: Draft, costs: catalogue.Costs) -> dict[str, object]:
     return {
-        "watch": watch.key,
-        "strategy": watch.strategy,
-        "exchange": watch.exchange,
-        "symbol": watch.symbol,
-        "timeframe": watch.timeframe,
-        "candle": decision.candle_open_time,
-        "direction": decision.direction.value,
+        "watch": plan.watch,
+        "strategy": plan.strategy,
+        "exchange": plan.exchange,
+        "symbol": plan.symbol,
+        "timeframe": plan.timeframe,
+        "candle": plan.candle,
+        "direction": "long" if plan.long else "short",
         "entry": plan.entry,
         "target": plan.target,
+        "targets": plan.levels,
         "stop": plan.stop,
+        "stop_now": plan.stop,
         "tick": plan.tick,
-        "reason": decision.reason[:400],
-        "figures": decision.figures,
-        "params": watch.params,
-        "expires": decision.candle_open_time + (decision.expires_after + 1) * length,
-        "followed_to": decision.candle_open_time,
+        "reason": plan.reason[:400],
+        "figures": plan.figures,
+        "params": plan.params,
+        "expires": plan.expires,
+        "followed_to": plan.candle,
         "status": SignalStatus.OPEN.value,
+        "ref": plan.ref,
+        "fee": costs.fee_percent,
+        "slippage": costs.slippage_percent,
     }
 
 
-async def closed(session: AsyncSession, signal: Signal, close: lifecycle.Close, *, now: datetime) -> None:
-    """The signal has its result, and a reply is on its way to exactly those who got the opening."""
-    signal.status = close.status
-    signal.close_price, signal.close_candle, signal.closed_at = close.price, close.candle, now
+async def changed(
+    session: AsyncSession,
+    signal: Signal,
+    position: lifecycle.Position,
+    changes: Sequence[lifecycle.Change],
+    *,
+    now: datetime,
+) -> None:
+    """The signal stands like the position; if anything changed, one reply is on its way to all who got the opening."""
+    signal.filled, signal.left, signal.banked = position.filled, position.left, position.banked
+    signal.stop_now, signal.reached = position.stop, position.reached
+    if not changes:
+        return
+    last = changes[-1]
+    if position.closed:
+        signal.status = SignalStatus(last.event)
+        signal.close_price, signal.close_candle, signal.closed_at = position.banked, last.candle, now
     await session.flush()
-    _record(session, signal, close.status.value, close.price, close.candle, now)
-    await fanout.follow_up(session, signal.id, close.status.value, now=now)
+    events = [
+        SignalEvent(event=one.event, price=one.price, share=one.share, candle=one.candle, stop=one.stop)
+        for one in changes
+    ]
+    await _note(session, signal, events, now)
+    facts = {"changes": [_fact(event) for event in events], "left": str(position.left)}
+    await fanout.follow_up(session, signal.id, last.event, payload=facts, now=now)
 
 
-def _record(session: AsyncSession, signal: Signal, event: str, price: Decimal, candle: int, now: datetime) -> None:
-    session.add(models.SignalEvent(signal_id=signal.id, event=event, price=price, candle=candle, at=now))
+def _fact(event: SignalEvent) -> dict[str, str]:
+    return {
+        "event": event.event,
+        "price": str(event.price),
+        "share": str(event.share),
+        "stop": str(event.stop),
+        "seal": event.seal,
+    }
+
+
+async def _note(session: AsyncSession, signal: Signal, events: Sequence[SignalEvent], now: datetime) -> None:
+    """These events stand in the signal's history."""
+    for event in events:
+        event.signal_id, event.at = signal.id, now
+        session.add(event)
+    await session.flush()

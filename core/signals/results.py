@@ -1,33 +1,91 @@
-"""What a signal brought: the one place that computes a result, for chat, pages and records alike."""
+"""What a signal brought: the one place that computes a result, for chat, pages, backtests and records alike.
 
+A result counts from the open of the candle after the deciding one, over the average price of all exits, less the
+assumed fee and slippage at both sides. R measures it in what was at risk between the published entry and stop.
+"""
+
+from dataclasses import dataclass
 from decimal import Decimal
 
 from core.models import Signal
 
-_PERCENT = Decimal("0.01")
-_R = Decimal("0.01")
+_CENT = Decimal("0.01")
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What a result depends on: prices in quote units, `exit` the average of all exits, costs in percent at a side."""
+
+    long: bool
+    entry: Decimal
+    stop: Decimal
+    filled: Decimal
+    exit: Decimal
+    fee: Decimal = Decimal(0)
+    slippage: Decimal = Decimal(0)
+
+    @property
+    def gain(self) -> Decimal:
+        """What one unit brought after costs, in quote units; losses are negative."""
+        moved = self.exit - self.filled if self.long else self.filled - self.exit
+        return moved - (self.fee + self.slippage) / _HUNDRED * (self.filled + self.exit)
+
+    @property
+    def percent(self) -> Decimal:
+        """The gain in percent of the price it was filled at, two decimals."""
+        return (self.gain / self.filled * _HUNDRED).quantize(_CENT)
+
+    @property
+    def r(self) -> Decimal:
+        """The gain in multiples of the risk, two decimals; a clean stop is -1.00 less the costs."""
+        return (self.gain / abs(self.entry - self.stop)).quantize(_CENT)
+
+
+def trade(signal: Signal, price: Decimal | None = None) -> Trade:
+    """The signal as a trade that is over, or, with `price`, as if what is left of it were sold there.
+
+    Raises ValueError for an open signal without a price.
+    """
+    at = signal.close_price if price is None else signal.banked + signal.left * price
+    if at is None:
+        raise ValueError(f"Signal {signal.id} is open; its result needs a price.")
+    return Trade(
+        long=signal.direction == "long",
+        entry=signal.entry,
+        stop=signal.stop,
+        filled=signal.filled or signal.entry,
+        exit=at,
+        fee=signal.fee,
+        slippage=signal.slippage,
+    )
 
 
 def percent(signal: Signal, price: Decimal | None = None) -> Decimal:
-    """Gain in percent of the entry at `price` (default: the price it closed at), two decimals; losses are negative.
-
-    Raises ValueError for an open signal without a price. Fees are not counted.
-    """
-    return (_gain(signal, price) / signal.entry * 100).quantize(_PERCENT)
+    """The result in percent, as `Trade.percent` says; open signals need a price."""
+    return trade(signal, price).percent
 
 
 def r(signal: Signal, price: Decimal | None = None) -> Decimal:
-    """Gain in multiples of what was risked between entry and stop, two decimals; -1.00 is a clean stop."""
-    return (_gain(signal, price) / abs(signal.entry - signal.stop)).quantize(_R)
+    """The result in R, as `Trade.r` says; open signals need a price."""
+    return trade(signal, price).r
+
+
+def planned_percent(signal: Signal, price: Decimal) -> Decimal:
+    """How far a level is from the published entry in percent, two decimals, before costs; losses are negative."""
+    return (_moved(signal, price) / signal.entry * _HUNDRED).quantize(_CENT)
+
+
+def planned_r(signal: Signal, price: Decimal) -> Decimal:
+    """The same in multiples of the risk; the first stop is -1.00."""
+    return (_moved(signal, price) / abs(signal.entry - signal.stop)).quantize(_CENT)
 
 
 def reward_risk(signal: Signal) -> Decimal:
-    """How many times the risk the target would bring, two decimals."""
-    return r(signal, signal.target)
+    """How many times the risk all targets together would bring, two decimals, before costs."""
+    average = sum((level.share * level.price for level in signal.levels), Decimal(0))
+    return planned_r(signal, average)
 
 
-def _gain(signal: Signal, price: Decimal | None) -> Decimal:
-    at = signal.close_price if price is None else price
-    if at is None:
-        raise ValueError(f"Signal {signal.id} is open; its result needs a price.")
-    return at - signal.entry if signal.direction == "long" else signal.entry - at
+def _moved(signal: Signal, price: Decimal) -> Decimal:
+    return price - signal.entry if signal.direction == "long" else signal.entry - price

@@ -11,11 +11,12 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, errors, health, leases, stack, strategies
 from core.market import candles, exchange, refusals, timeframes
@@ -64,8 +65,8 @@ class _Market:
 
     @property
     def warmup(self) -> int:
-        """How many candles the most demanding strategy wants."""
-        return max(strategy.warmup for _, strategy in self.watches)
+        """How many candles the most demanding strategy wants; one where signals are only followed."""
+        return max((strategy.warmup for _, strategy in self.watches), default=1)
 
 
 class Scan:
@@ -75,14 +76,11 @@ class Scan:
         self._stack, self._exchanges = held, exchanges
         self._patience: dict[str, _Patience] = defaultdict(_Patience)
         self._fine: set[str] = set()  # what is known to work; an earlier process may have left an alarm for the others
-        self._markets: dict[str, list[_Market]] = defaultdict(list)
-        found: dict[candles.Key, _Market] = {}
+        self._markets: dict[candles.Key, _Market] = {}
         for watch in held.catalogue.watches:
             key = candles.Key(watch.exchange, watch.symbol, watch.timeframe)
-            if key not in found:
-                found[key] = _Market(key)
-                self._markets[watch.exchange].append(found[key])
-            found[key].watches.append((watch, strategies.create(watch.strategy, watch.params)))
+            market = self._markets.setdefault(key, _Market(key))
+            market.watches.append((watch, strategies.create(watch.strategy, watch.params)))
         self.next_close = _LONGEST_PAUSE  # seconds from the last run to the next close of a candle
         self._late = True  # an earlier process may have left late signals without a summary
 
@@ -92,7 +90,8 @@ class Scan:
         Exchanges are asked side by side, so a slow one delays only its own markets.
         """
         self.next_close = _LONGEST_PAUSE
-        parts = await asyncio.gather(*(self._exchange(name, epoch) for name in self._markets), return_exceptions=True)
+        looks = [self._exchange(name, markets, epoch) for name, markets in (await self._due()).items()]
+        parts = await asyncio.gather(*looks, return_exceptions=True)
         for error in (part for part in parts if isinstance(part, BaseException)):
             raise error  # only now: no exchange is still being asked when the next run begins
         if self._late:
@@ -103,8 +102,23 @@ class Scan:
                 self._stack.deliver()
         return [verdict for part in parts if isinstance(part, list) for verdict in part]
 
-    async def _exchange(self, name: str, epoch: int | None) -> list[judge.Verdict]:
-        markets, now = self._markets[name], self._stack.clock()
+    async def _due(self) -> dict[str, list[_Market]]:
+        """The markets of each exchange: those that are watched, and those on which a signal is still open.
+
+        Shorter candles come first, because they decide what a longer one leaves unclear.
+        """
+        async with self._stack.db.reading() as session:
+            followed = await judge.followed_markets(session)
+        for key in followed:
+            self._markets.setdefault(key, _Market(key))
+        found: dict[str, list[_Market]] = defaultdict(list)
+        for market in sorted(self._markets.values(), key=lambda one: timeframes.ms(one.key.timeframe)):
+            if market.watches or market.key in followed:
+                found[market.key.exchange].append(market)
+        return found
+
+    async def _exchange(self, name: str, markets: list[_Market], epoch: int | None) -> list[judge.Verdict]:
+        now = self._stack.clock()
         if self._patience[name].waits(now):
             return [judge.Verdict(name, "left alone for a while after an error")]
         try:
@@ -124,8 +138,17 @@ class Scan:
                 if market.judged >= candles.newest_due(market.key.timeframe, clock):
                     await self._well(what)
             except (errors.UnreachableError, refusals.BarredError) as error:
+                if isinstance(error, refusals.DelistedError):
+                    verdicts += await self._delist(market.key, epoch)
                 verdicts.append(await self._unwell(what, error))
         return verdicts
+
+    async def _delist(self, key: candles.Key, epoch: int | None) -> list[judge.Verdict]:
+        async with self._stack.db.transaction() as session:
+            if epoch is not None:
+                await leases.check(session, LEASE, epoch)
+            closed = await judge.delist(session, key, now=self._stack.clock())
+        return self._told([judge.Verdict(" ".join(key), "delisted", ended=tuple(one.id for one in closed))])
 
     async def _well(self, what: str) -> None:
         if what not in self._fine:
@@ -153,7 +176,7 @@ class Scan:
         await self._fetch(market, due, clock)
         async with self._stack.db.reading() as session:
             watches = [watch for watch, _ in market.watches]
-            first = await judge.first_unjudged(session, watches, due, length)
+            first = await judge.first_unjudged(session, market.key, watches, due)
             rows = await candles.between(session, market.key, first - (market.warmup + 1) * length, due)
         fresh = [place for place, row in enumerate(rows) if row.open_time >= first]
         verdicts = []
@@ -186,19 +209,36 @@ class Scan:
     async def _judge(
         self, market: _Market, rows: Sequence[candles.Candle], clock: int, epoch: int | None
     ) -> list[judge.Verdict]:
-        """The last of these candles is judged for every watch of the market, in one transaction."""
+        """The last of these candles is followed and judged for every watch of the market, in one transaction."""
         moment = judge.Moment(clock, self._stack.clock())
         assert market.tick is not None  # noqa: S101 - fetched before anything is judged
         verdicts = []
         async with self._stack.db.transaction() as session:
             if epoch is not None:
                 await leases.check(session, LEASE, epoch)
+            moved = await judge.follow(session, market.key, rows[-1], now=moment.now)
             for watch, strategy in market.watches:
-                verdicts.append(
-                    await judge.candle(
-                        session, self._stack.catalogue, watch, strategy, rows, tick=market.tick, moment=moment
-                    )
+                verdict = await judge.candle(
+                    session, self._stack.catalogue, watch, strategy, rows, tick=market.tick, moment=moment
                 )
+                verdicts.append(replace(verdict, ended=tuple(one.id for one in moved if one.watch == watch.key)))
+                await self._watch_over(session, watch.key, verdict)
+        watched = {watch.key for watch, _ in market.watches}
+        if others := tuple(one.id for one in moved if one.watch not in watched):
+            verdicts.append(judge.Verdict(" ".join(market.key), "followed", ended=others))
+        return self._told(verdicts)
+
+    async def _watch_over(self, session: AsyncSession, watch: str, verdict: judge.Verdict) -> None:
+        """A strategy that failed has an alarm, which is over when it has judged a candle again."""
+        if verdict.broken:
+            self._fine.discard(watch)
+            text = f"{watch}: {verdict.note}. It gives no signals; the other watches go on."
+            await health.alarm(session, f"strategy:{watch}"[:100], text, now=self._stack.clock())
+        elif watch not in self._fine:
+            self._fine.add(watch)
+            await health.clear(session, f"strategy:{watch}"[:100], now=self._stack.clock())
+
+    def _told(self, verdicts: list[judge.Verdict]) -> list[judge.Verdict]:
         for verdict in verdicts:
             self._late = self._late or verdict.late
             if verdict.signal or verdict.ended:

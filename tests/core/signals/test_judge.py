@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,10 +44,12 @@ def rows(*moves: tuple[int, float], count: int = NEWEST + 1) -> list[candles.Can
 async def judged(
     session: AsyncSession, given: Sequence[candles.Candle], *, after: float = 2.0, on: catalogue.Watch | None = None
 ) -> judge.Verdict:
-    """The last candle judged `after` seconds past its close."""
+    """The last candle followed and judged `after` seconds past its close."""
     clock = given[-1].open_time + HOUR + round(after * 1000)
     moment = judge.Moment(clock, START)
-    return await judge.candle(session, BOOK, on or watch(), STRATEGY, given, tick=TICK, moment=moment)
+    moved = await judge.follow(session, candles.Key("binance", BTC, "1h"), given[-1], now=START)
+    verdict = await judge.candle(session, BOOK, on or watch(), STRATEGY, given, tick=TICK, moment=moment)
+    return replace(verdict, ended=tuple(signal.id for signal in moved))
 
 
 async def count(database: db.Database, table: type[Any]) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core import catalogue, strategies
+from core.columns import Level
 from core.market import ticks
 from core.market.series import Series
 from core.models import Signal, SignalStatus
@@ -26,19 +27,25 @@ def _expected(history: market_history.Candles, strategy: base.Strategy, first: i
     candles = Series(history.ts, history.open, history.high, history.low, history.close, history.volume)
     entries = strategy.entries(candles.head(last + 1))
     found: list[tuple[int, str]] = []
-    held: Signal | None = None
+    held: lifecycle.Position | None = None
     for at in range(first, last + 1):
         prices = (history.open[at], history.high[at], history.low[at], history.close[at], history.volume[at])
         candle = lifecycle.candles.Candle(int(history.ts[at]), *(ticks.exact(f"{price:.8f}") for price in prices))  # type: ignore[attr-defined]
-        end = lifecycle.step(held, candle) if held else None
-        if end:
-            found[-1], held = (found[-1][0], end.status.value), None
+        if held:
+            held, changes = lifecycle.step(held, candle)
+            if changes:
+                found[-1], held = (found[-1][0], changes[-1].event), None
         if held or not entries.direction[at]:
             continue
         target, stop = (ticks.nearest(float(line[at]), TICK) for line in (entries.target, entries.stop))
-        direction = "long" if entries.direction[at] > 0 else "short"
-        expires = int(history.ts[at]) + (strategy.expires_after + 1) * HOUR
-        held = Signal(direction=direction, target=target, stop=stop, timeframe="1h", expires=expires)
+        held = lifecycle.Position(
+            long=bool(entries.direction[at] > 0),
+            entry=ticks.nearest(float(history.close[at]), TICK),
+            stop=stop,
+            levels=(Level(target, Decimal(1)),),
+            expires=int(history.ts[at]) + (strategy.expires_after + 1) * HOUR,
+            length=HOUR,
+        )
         found.append((at, SignalStatus.OPEN.value))
     return found
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, models
 from core.delivery import outcomes
@@ -32,6 +33,13 @@ def draft(**values: Any) -> publish.Draft:
     made = publish.draft(watch(), decision(95.004, 100.006, 91.996, **values), TICK)
     assert made is not None
     return made
+
+
+async def close(session: AsyncSession, signal: Signal, event: SignalStatus, price: str, candle: int) -> None:
+    """All of the signal has left at this price."""
+    changes: list[lifecycle.Change] = []
+    position = lifecycle.leave(lifecycle.position(signal), event, Decimal(price), candle, changes)
+    await publish.changed(session, signal, position, changes, now=START)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +111,7 @@ async def test_q07_a_late_signal_is_recorded_and_sent_to_nobody(database: db.Dat
         signal = await publish.opened(session, people.BOOK, draft(), now=START, send_until=None)
         assert signal is not None
         assert signal.late
-        await publish.closed(
-            session, signal, lifecycle.Close(SignalStatus.TARGET, Decimal(100), opening(40)), now=START
-        )
+        await close(session, signal, SignalStatus.TARGET, "100", opening(40))
     assert await people.deliveries(database) == []
 
 
@@ -123,8 +129,7 @@ async def test_a_close_is_told_to_exactly_those_who_got_the_opening(database: db
     async with database.transaction() as session:
         newcomer = await people.payer(session, START)
         row = await session.get_one(Signal, signal.id)
-        end = lifecycle.Close(SignalStatus.STOPPED, Decimal("91.5"), opening(41))
-        await publish.closed(session, row, end, now=START)
+        await close(session, row, SignalStatus.STOPPED, "91.5", opening(41))
     (update,) = await people.deliveries(database, Delivery.kind == "update")
     (opening_row,) = await people.deliveries(
         database, Delivery.member_id == reached.member_id, Delivery.event == "opened"
@@ -144,11 +149,10 @@ async def test_a_close_is_told_to_exactly_those_who_got_the_opening(database: db
 
 
 async def test_q02_an_ending_is_recorded_once_only(database: db.Database) -> None:
-    end = lifecycle.Close(SignalStatus.TARGET, Decimal(100), opening(40))
     async with database.transaction() as session:
         signal = await publish.opened(session, people.BOOK, draft(), now=START, send_until=UNTIL)
         assert signal is not None
-        await publish.closed(session, signal, end, now=START)
+        await close(session, signal, SignalStatus.TARGET, "100", opening(40))
     with pytest.raises(IntegrityError):
         async with database.transaction() as session:
-            await publish.closed(session, await session.get_one(Signal, signal.id), end, now=START)
+            await close(session, await session.get_one(Signal, signal.id), SignalStatus.TARGET, "100", opening(40))

@@ -251,7 +251,7 @@ async def test_c11_prices_of_a_signal_are_exact_multiples_of_the_tick(
     assert signal.tick == Decimal(tick)
     for price in (signal.entry, signal.target, signal.stop):
         assert price % Decimal(tick) == 0
-    assert results.r(signal, signal.stop) == Decimal("-1.00")
+    assert results.planned_r(signal, signal.stop) == Decimal("-1.00")
 
 
 @pytest.mark.parametrize("moves", [[(NEWEST + 1, 95.0)], [(NEWEST + 1, 95.0), (NEWEST + 21, 105.0)]])

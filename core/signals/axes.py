@@ -23,6 +23,9 @@ _WIDEST = 280
 _TIME_STEPS = [timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240, 360, 720)] + [
     timedelta(days=d) for d in (1, 2, 4, 7, 14, 28, 91, 182, 364)
 ]
+_MS = timedelta(milliseconds=1)
+# The epoch began on a Thursday; weeks of candles begin on Mondays.
+_MONDAY = timedelta(days=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,42 @@ def round_times(shown: View) -> list[tuple[int, str]]:
     """Four or five candles that open at round times, with a time or a date."""
     open_time = shown.series.open_time
     span = (int(open_time[-1]) - int(open_time[0])) / 5
-    step = next((step for step in _TIME_STEPS if step / timedelta(milliseconds=1) >= span), _TIME_STEPS[-1])
-    # The epoch began on a Thursday; weeks of candles begin on Mondays.
-    monday = timedelta(days=4) if step >= timedelta(days=7) else timedelta(0)
-    past = (open_time - monday // timedelta(milliseconds=1)) % (step // timedelta(milliseconds=1))
+    step = next((step for step in _TIME_STEPS if step / _MS >= span), _TIME_STEPS[-1])
+    monday = _MONDAY if step >= timedelta(days=7) else timedelta(0)
+    past = (open_time - monday // _MS) % (step // _MS)
     places = np.flatnonzero(past == 0)
     if not len(places):  # candles of three days or of a month follow no round time
         places = np.arange(len(open_time) // 8, len(open_time), len(open_time) // 4 + 1)
     return [(int(i), _time_text(int(open_time[i]), step)) for i in places]
+
+
+def round_moments(first: int, last: int) -> list[tuple[int, str]]:
+    """About five round moments from `first` to `last`, epoch milliseconds, with a time, a date or a month."""
+    span = (last - first) / 5
+    step = next((step for step in _TIME_STEPS[:-3] if step / _MS >= span), None)
+    if step is None:
+        return [(at, f"{datetime.fromtimestamp(at / 1000, UTC):%b %Y}") for at in _months(first, last)]
+    monday = _MONDAY if step >= timedelta(days=7) else timedelta(0)
+    length, begin = step // _MS, monday // _MS
+    start = first + (begin - first) % length
+    return [(at, _time_text(at, step)) for at in range(start, last + 1, length)]
+
+
+def _months(first: int, last: int) -> list[int]:
+    """Firsts of months, so many months apart that about five lie from `first` to `last`, which is at least 100 days."""
+    begin, end = (datetime.fromtimestamp(at / 1000, UTC) for at in (first, last))
+    months = range(begin.year * 12 + begin.month, end.year * 12 + end.month)  # counted from January of the year 0
+    step = next((step for step in (1, 2, 3, 6, 12, 24, 60) if step * 6 > len(months)), 120)
+    return [
+        round(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)
+        for month in months
+        if month % step == 0
+    ]
+
+
+def day_text(milliseconds: int) -> str:
+    """The day in UTC, such as 05 Jun 2023."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%d %b %Y}"
 
 
 def _time_text(milliseconds: int, step: timedelta) -> str:

@@ -14,13 +14,6 @@ from core.signals import axes, ink
 
 _VOLUME_HEIGHT, _TAG_HEIGHT = 56, 38
 
-# The card brings its own dark ground, so both kinds of chat frame it alike.
-_GROUND, _GRID, _QUIET, _BRIGHT = (16, 22, 34), (31, 40, 57), (139, 151, 173), (236, 240, 247)
-_UP, _DOWN = (38, 194, 139), (246, 84, 96)
-_UP_ZONE, _DOWN_ZONE = (19, 55, 54), (58, 33, 46)
-_UP_VOLUME, _DOWN_VOLUME = (24, 52, 58), (49, 36, 49)
-_EXIT, _WARNING, _DARK = (120, 170, 255), (255, 190, 92), (10, 15, 24)
-
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -59,7 +52,7 @@ def draw(series: Series, chart: Chart) -> bytes:
     """
     if not len(series):
         raise ValueError("a chart needs at least one candle")
-    picture = Image.new("RGB", ink.SIZE, _GROUND)
+    picture = Image.new("RGB", ink.SIZE, ink.GROUND)
     view = axes.view(series, _levels(chart), chart.opened_at, chart.exit_at)
     _draw_zones(picture, view, chart)
     tags = _tags(chart, view)
@@ -83,7 +76,7 @@ def _draw_zones(picture: Image.Image, view: axes.View, chart: Chart) -> None:
     pen = ImageDraw.Draw(picture)
     start, end = view.zone
     entry = view.y(float(chart.entry))
-    for price, colour in ((chart.target, _UP_ZONE), (chart.stop, _DOWN_ZONE)):
+    for price, colour in ((chart.target, ink.UP_ZONE), (chart.stop, ink.DOWN_ZONE)):
         top, bottom = sorted((entry, view.y(float(price))))
         pen.rectangle((start, top, end, bottom), colour)
 
@@ -95,16 +88,16 @@ def _draw_grid(picture: Image.Image, view: axes.View, chart: Chart, taken: list[
     decimals = 0 if chart.entry >= 1 else len(axes.price_text(chart.entry)) - 2
     for price, text in axes.round_prices(view.low, view.high, decimals):
         y = view.y(price)
-        pen.line((axes.LEFT, y, view.right, y), _GRID)
+        pen.line((axes.LEFT, y, view.right, y), ink.GRID)
         if all(abs(y - other) > _TAG_HEIGHT - 4 for other in taken):
-            ink.write(picture, (view.right + 21, y), text, ink.SMALL, _QUIET, anchor="lm")
+            ink.write(picture, (view.right + 21, y), text, ink.SMALL, ink.QUIET, anchor="lm")
     free = axes.LEFT
     for i, text in axes.round_times(view):
         x, wide = view.x(i), ink.width(text, ink.SMALL)
         begin = max(x - wide // 2, axes.LEFT)
-        pen.line((x, axes.TOP, x, axes.BOTTOM), _GRID)
+        pen.line((x, axes.TOP, x, axes.BOTTOM), ink.GRID)
         if begin >= free:
-            ink.write(picture, (begin, axes.BOTTOM + 8), text, ink.SMALL, _QUIET, anchor="lt")
+            ink.write(picture, (begin, axes.BOTTOM + 8), text, ink.SMALL, ink.QUIET, anchor="lt")
             free = begin + wide + 16
 
 
@@ -117,8 +110,10 @@ def _draw_candles(picture: Image.Image, view: axes.View) -> None:
         x, rose = view.x(i), close >= opened
         tall = round(volume / loudest * _VOLUME_HEIGHT)
         if tall:
-            pen.rectangle((x - half, axes.BOTTOM - tall, x + half, axes.BOTTOM), _UP_VOLUME if rose else _DOWN_VOLUME)
-        colour = _UP if rose else _DOWN
+            pen.rectangle(
+                (x - half, axes.BOTTOM - tall, x + half, axes.BOTTOM), ink.UP_VOLUME if rose else ink.DOWN_VOLUME
+            )
+        colour = ink.UP if rose else ink.DOWN
         pen.line((x, view.y(high), x, view.y(low)), colour)
         pen.rectangle((x - half, view.y(max(opened, close)), x + half, view.y(min(opened, close))), colour)
 
@@ -128,11 +123,11 @@ def _draw_levels(picture: Image.Image, view: axes.View, chart: Chart) -> None:
     pen = ImageDraw.Draw(picture)
     start, end = view.zone
     entry = view.y(float(chart.entry))
-    pen.rectangle((start, entry - 1, view.right, entry), _BRIGHT)
+    pen.rectangle((start, entry - 1, view.right, entry), ink.BRIGHT)
     words = view.x(len(view.series)) + 10
     for name, price, colour, above in (
-        ("Target", chart.target, _UP, chart.is_long),
-        ("Stop", chart.stop, _DOWN, not chart.is_long),
+        ("Target", chart.target, ink.UP, chart.is_long),
+        ("Stop", chart.stop, ink.DOWN, not chart.is_long),
     ):
         y = view.y(float(price))
         ink.dashes(picture, start, view.right, y, colour)
@@ -143,23 +138,23 @@ def _draw_levels(picture: Image.Image, view: axes.View, chart: Chart) -> None:
         _draw_marker(picture, view, chart)
     if view.exited is not None and chart.exit_price is not None:
         x, y = end, view.y(float(chart.exit_price))
-        ink.pill(picture, (x - 11, y - 12, x + 12, y + 11), _GROUND, 11)
-        ink.pill(picture, (x - 8, y - 9, x + 9, y + 8), _EXIT, 8)
+        ink.pill(picture, (x - 11, y - 12, x + 12, y + 11), ink.GROUND, 11)
+        ink.pill(picture, (x - 8, y - 9, x + 9, y + 8), ink.EXIT, 8)
 
 
 def _draw_marker(picture: Image.Image, view: axes.View, chart: Chart) -> None:
     x, series, i = view.x(view.opened), view.series, view.opened
     if chart.is_long:
-        ink.arrow(picture, (x, view.y(float(series.low[i])) + 20), 24, _BRIGHT, up=True)
+        ink.arrow(picture, (x, view.y(float(series.low[i])) + 20), 24, ink.BRIGHT, up=True)
     else:
-        ink.arrow(picture, (x, view.y(float(series.high[i])) - 20), 24, _BRIGHT, up=False)
+        ink.arrow(picture, (x, view.y(float(series.high[i])) - 20), 24, ink.BRIGHT, up=False)
 
 
 def _tags(chart: Chart, view: axes.View) -> list[tuple[int, int, str, ink.Colour]]:
     """For each price tag on the right: the height of its price, its own height, its text and its colour."""
-    wanted = [(chart.target, _UP), (chart.stop, _DOWN), (chart.entry, _BRIGHT)]
+    wanted = [(chart.target, ink.UP), (chart.stop, ink.DOWN), (chart.entry, ink.BRIGHT)]
     if chart.exit_price is not None and chart.exit_price not in (chart.target, chart.stop, chart.entry):
-        wanted.append((chart.exit_price, _EXIT))
+        wanted.append((chart.exit_price, ink.EXIT))
     wanted.sort(key=lambda tag: -tag[0])
     heights = [view.y(float(price)) for price, _ in wanted]
     placed = axes.apart(heights, _TAG_HEIGHT + 4, axes.TOP + _TAG_HEIGHT // 2, axes.BOTTOM - _TAG_HEIGHT // 2)
@@ -176,23 +171,25 @@ def _draw_tags(picture: Image.Image, view: axes.View, tags: list[tuple[int, int,
         pen.line((view.right, height, left, place), colour, 2)
         ink.pill(picture, (left, place - half, ink.SIZE[0] - 8, place + half), colour, 8)
         size = ink.fitting(text, ink.LABEL, ink.SIZE[0] - 17 - left)
-        ink.write(picture, (left + 9, place), text, size, _DARK, anchor="lm")
+        ink.write(picture, (left + 9, place), text, size, ink.DARK, anchor="lm")
 
 
 def _draw_header(picture: Image.Image, chart: Chart) -> None:
     """Direction and, when it has ended, outcome on the right; the pair and timeframe in the room that is left."""
-    colour = _UP if chart.is_long else _DOWN
+    colour = ink.UP if chart.is_long else ink.DOWN
     left = _badge(picture, ink.SIZE[0] - 20, chart.direction.upper(), colour, arrow=chart.is_long)
     if chart.outcome:
         won = chart.exit_price is not None and chart.gain(chart.exit_price).startswith("+")
         gain = "" if chart.exit_price is None else f" {chart.gain(chart.exit_price)}"
-        left = _badge(picture, left - 12, f"{chart.outcome.capitalize()}{gain}", _UP if won else _DOWN, arrow=None)
+        left = _badge(
+            picture, left - 12, f"{chart.outcome.capitalize()}{gain}", ink.UP if won else ink.DOWN, arrow=None
+        )
     timeframe = ink.written(chart.timeframe)
     room = left - axes.LEFT - 34 - ink.width(timeframe, 34)
     symbol = ink.written(chart.symbol)
     size = ink.fitting(symbol, 46, room)
-    ink.write(picture, (axes.LEFT, 66), symbol, size, _BRIGHT, anchor="ls")
-    ink.write(picture, (axes.LEFT + ink.width(symbol, size) + 16, 66), timeframe, 34, _QUIET, anchor="ls")
+    ink.write(picture, (axes.LEFT, 66), symbol, size, ink.BRIGHT, anchor="ls")
+    ink.write(picture, (axes.LEFT + ink.width(symbol, size) + 16, 66), timeframe, 34, ink.QUIET, anchor="ls")
 
 
 def _badge(picture: Image.Image, right: int, text: str, colour: ink.Colour, *, arrow: bool | None) -> int:
@@ -201,10 +198,10 @@ def _badge(picture: Image.Image, right: int, text: str, colour: ink.Colour, *, a
     left = right - ink.width(text, 32) - 36 - lead
     ink.pill(picture, (left, 24, right, 80), colour, 12)
     if arrow is None:
-        ink.pill(picture, (left + 2, 26, right - 2, 78), _GROUND, 10)
+        ink.pill(picture, (left + 2, 26, right - 2, 78), ink.GROUND, 10)
     else:
-        ink.arrow(picture, (left + 30, 52), 24, _DARK, up=arrow)
-    ink.write(picture, (left + 18 + lead, 52), text, 32, colour if arrow is None else _DARK, anchor="lm")
+        ink.arrow(picture, (left + 30, 52), 24, ink.DARK, up=arrow)
+    ink.write(picture, (left + 18 + lead, 52), text, 32, colour if arrow is None else ink.DARK, anchor="lm")
     return left
 
 
@@ -214,9 +211,9 @@ def _draw_footer(picture: Image.Image, chart: Chart) -> None:
         (axes.LEFT, 578),
         f"Signal candle {chart.opened_at:%d %b %Y, %H:%M} UTC",
         ink.SMALL,
-        _QUIET,
+        ink.QUIET,
         anchor="lm",
     )
     note = ink.written(chart.note)
     size = ink.fitting(note, ink.SMALL, 400)
-    ink.write(picture, (ink.SIZE[0] - 20, 578), note, size, _WARNING, anchor="rm")
+    ink.write(picture, (ink.SIZE[0] - 20, 578), note, size, ink.WARNING, anchor="rm")

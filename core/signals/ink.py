@@ -10,8 +10,18 @@ Colour = tuple[int, int, int]
 
 SIZE = (1000, 600)
 
+# The card brings its own dark ground, so light and dark chats frame it alike.
+GROUND, GRID, QUIET, BRIGHT = (16, 22, 34), (31, 40, 57), (139, 151, 173), (236, 240, 247)
+UP, DOWN = (38, 194, 139), (246, 84, 96)
+UP_ZONE, DOWN_ZONE = (19, 55, 54), (58, 33, 46)
+UP_VOLUME, DOWN_VOLUME = (24, 52, 58), (49, 36, 49)
+EXIT, WARNING, DARK = (120, 170, 255), (255, 190, 92), (10, 15, 24)
+
 # Telephones show the picture at about 390 pixels: letters of 26 become letters of 10.
 LABEL, SMALL = 26, 24
+
+# What the font has beside ASCII, as far as we write it.
+_ALSO = "·…’“”"
 
 # Pillow draws shapes with hard edges; they are drawn this much larger and then made small.
 _FINER = 4
@@ -28,7 +38,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 def written(text: str) -> str:
     """The text without letters that the font lacks: each becomes a question mark instead of an empty box."""
-    return text.encode("ascii", "replace").decode("ascii")
+    return "".join(letter if letter.isascii() or letter in _ALSO else "?" for letter in text)
 
 
 def width(text: str, size: int) -> int:
@@ -53,6 +63,12 @@ def pill(picture: Image.Image, box: tuple[int, int, int, int], colour: Colour, r
     """A filled box with smooth round corners; `box` is left, top, right, bottom."""
     left, top, right, bottom = box
     picture.paste(colour, (left, top), _pill(right - left, bottom - top, radius))
+
+
+def dot(picture: Image.Image, centre: tuple[int, int], radius: int, colour: Colour) -> None:
+    """A filled circle around `centre`."""
+    x, y = centre
+    pill(picture, (x - radius, y - radius, x + radius + 1, y + radius + 1), colour, radius)
 
 
 def arrow(picture: Image.Image, centre: tuple[int, int], size: int, colour: Colour, *, up: bool) -> None:

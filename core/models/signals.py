@@ -69,6 +69,8 @@ class Signal(Base):
     """The hash of its entry in the record."""
     __table_args__ = (
         UniqueConstraint("strategy", "exchange", "symbol", "timeframe", "candle", "ref"),
+        # What a source outside has named is published once, also when it comes again candles later.
+        partial("uq_signals_ref", "strategy", "ref", where="ref <> ''", unique=True),
         partial("ix_signals_open", "exchange", "symbol", "timeframe", where="status = 'open'"),
     )
 
@@ -155,5 +157,7 @@ class ScanMark(Base):
     candle: Mapped[int] = mapped_column(BigInteger)
     scanned_at: Mapped[datetime]
     note: Mapped[str] = mapped_column(String(300), default="")
+    clock: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """The exchange's clock at `scanned_at`, epoch milliseconds; 0 where nobody asked."""
     failures: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often the strategy failed at a candle, ever."""

@@ -75,7 +75,7 @@ async def candle(
             note, broken = f"the strategy failed: {type(error).__name__}: {error}"[:300], True
         else:
             signal, note = await _publish(session, book, watch, decision, tick, moment.now, send_until)
-    await _set_mark(session, watch.key, newest.open_time, note, moment.now, failed=broken)
+    await _set_mark(session, watch.key, newest.open_time, note, moment, failed=broken)
     return Verdict(watch.key, note, signal, signal is not None and send_until is None, broken=broken)
 
 
@@ -169,8 +169,8 @@ async def delist(session: AsyncSession, key: candles.Key, *, now: datetime) -> t
     return tuple(closed)
 
 
-async def _set_mark(session: AsyncSession, watch: str, newest: int, note: str, now: datetime, *, failed: bool) -> None:
-    values = {"candle": newest, "scanned_at": now, "note": note[:300]}
+async def _set_mark(session: AsyncSession, watch: str, newest: int, note: str, moment: Moment, *, failed: bool) -> None:
+    values = {"candle": newest, "scanned_at": moment.now, "clock": moment.clock, "note": note[:300]}
     statement = db.insert(session, models.ScanMark).values(watch=watch, failures=int(failed), **values)
     values["failures"] = models.ScanMark.failures + int(failed)
     await session.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))

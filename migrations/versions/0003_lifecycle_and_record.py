@@ -56,6 +56,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_record_entries_signal_id"), ["signal_id"], unique=False)
 
     with op.batch_alter_table("scan_marks", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("clock", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("failures", sa.Integer(), server_default="0", nullable=False))
 
     with op.batch_alter_table("signal_events", schema=None) as batch_op:
@@ -102,6 +103,13 @@ def upgrade() -> None:
         batch_op.create_unique_constraint(
             batch_op.f("uq_signals_strategy_exchange_symbol_timeframe_candle_ref"),
             ["strategy", "exchange", "symbol", "timeframe", "candle", "ref"],
+        )
+        batch_op.create_index(
+            "uq_signals_ref",
+            ["strategy", "ref"],
+            unique=True,
+            sqlite_where=sa.text("ref <> ''"),
+            postgresql_where=sa.text("ref <> ''"),
         )
 
     # ### end Alembic commands ###

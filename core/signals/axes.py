@@ -50,6 +50,11 @@ class View:
         share = (price - self.low) / (self.high - self.low)
         return round(BOTTOM - _HEADROOM - share * (BOTTOM - TOP - 2 * _HEADROOM))
 
+    def place(self, at: datetime) -> int:
+        """The middle of the candle in which `at` lies, or the left edge where it lies before all of them."""
+        i = int(np.searchsorted(self.series.open_time, round(at.timestamp() * 1000), side="right")) - 1
+        return self.x(i) if i >= 0 else LEFT
+
     @property
     def zone(self) -> tuple[int, int]:
         """Where the zones begin and end."""

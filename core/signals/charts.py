@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -25,7 +26,9 @@ class Chart:
     """"long" or "short"."""
     entry: Decimal
     target: Decimal
+    """The last of its targets."""
     stop: Decimal
+    """Where the stop stood first."""
     opened_at: datetime
     """Open time of the deciding candle, UTC."""
     exit_price: Decimal | None = None
@@ -34,15 +37,38 @@ class Chart:
     """"target hit", "stopped" or "expired"."""
     note: str = ""
     """A warning for the foot of the picture, such as "simulated market"."""
+    targets: tuple[tuple[Decimal, Decimal], ...] = ()
+    """Price and share of each target, where there are several."""
+    parts: tuple[tuple[datetime, Decimal], ...] = ()
+    """The parts that left before the last: open time of the candle, price."""
+    stops: tuple[tuple[datetime, Decimal], ...] = ()
+    """Where the stop moved to, each with the open time of the candle that moved it."""
+    result: str = ""
+    """What the signal brought, such as "+1.52%"; without it, what leaving at the exit price brings before costs."""
 
     @property
     def is_long(self) -> bool:
         return self.direction == "long"
 
+    @property
+    def stop_now(self) -> Decimal:
+        """Where the stop stands at the end."""
+        return self.stops[-1][1] if self.stops else self.stop
+
     def gain(self, price: Decimal) -> str:
         """What leaving at `price` would bring, in percent of the entry."""
         change = (price / self.entry - 1) * (100 if self.is_long else -100)
         return f"{round(change, 2) + 0:+.2f}%"  # adding nothing turns -0.00 into 0.00
+
+
+class _Tag(NamedTuple):
+    """A price on the right: the height of the price, the tag's own middle and how tall it is, its text and colour."""
+
+    height: int
+    place: int
+    tall: int
+    text: str
+    colour: ink.Colour
 
 
 def draw(series: Series, chart: Chart) -> bytes:
@@ -56,7 +82,7 @@ def draw(series: Series, chart: Chart) -> bytes:
     view = axes.view(series, _levels(chart), chart.opened_at, chart.exit_at)
     _draw_zones(picture, view, chart)
     tags = _tags(chart, view)
-    _draw_grid(picture, view, chart, [place for _, place, _, _ in tags])
+    _draw_grid(picture, view, chart, [tag.place for tag in tags])
     _draw_candles(picture, view)
     _draw_levels(picture, view, chart)
     _draw_tags(picture, view, tags)
@@ -69,16 +95,33 @@ def draw(series: Series, chart: Chart) -> bytes:
 
 def _levels(chart: Chart) -> list[Decimal]:
     ended = [] if chart.exit_price is None else [chart.exit_price]
-    return [chart.entry, chart.target, chart.stop, *ended]
+    several = [price for price, _ in chart.targets]
+    moved = [price for _, price in chart.stops]
+    return [chart.entry, chart.target, chart.stop, *several, *moved, *ended]
+
+
+def _stops(chart: Chart, view: axes.View) -> list[tuple[int, int, Decimal]]:
+    """From where to where the stop stood at which price, on the picture."""
+    start, end = view.zone
+    begins = [start, *(max(start, view.place(at)) for at, _ in chart.stops)]
+    prices = [chart.stop, *(price for _, price in chart.stops)]
+    return list(zip(begins, [*begins[1:], end], prices, strict=True))
 
 
 def _draw_zones(picture: Image.Image, view: axes.View, chart: Chart) -> None:
+    """What may be won is shaded, and what may be lost where the stop stands."""
     pen = ImageDraw.Draw(picture)
     start, end = view.zone
     entry = view.y(float(chart.entry))
-    for price, colour in ((chart.target, ink.UP_ZONE), (chart.stop, ink.DOWN_ZONE)):
+    zones = [(start, end, chart.target, ink.UP_ZONE)]
+    zones += [
+        (left, right, price, ink.DOWN_ZONE)
+        for left, right, price in _stops(chart, view)
+        if (price < chart.entry) == chart.is_long
+    ]
+    for left, right, price, colour in zones:
         top, bottom = sorted((entry, view.y(float(price))))
-        pen.rectangle((start, top, end, bottom), colour)
+        pen.rectangle((left, top, right, bottom), colour)
 
 
 def _draw_grid(picture: Image.Image, view: axes.View, chart: Chart, taken: list[int]) -> None:
@@ -119,27 +162,58 @@ def _draw_candles(picture: Image.Image, view: axes.View) -> None:
 
 
 def _draw_levels(picture: Image.Image, view: axes.View, chart: Chart) -> None:
-    """The three lines of the signal, their names, the deciding candle and the exit."""
+    """The lines of the signal, their names, the deciding candle, and the dots where it was left."""
     pen = ImageDraw.Draw(picture)
     start, end = view.zone
     entry = view.y(float(chart.entry))
     pen.rectangle((start, entry - 1, view.right, entry), ink.BRIGHT)
+    for price in [price for price, _ in chart.targets] or [chart.target]:
+        ink.dashes(picture, start, view.right, view.y(float(price)), ink.UP)
+    *before, (left, _, price) = _stops(chart, view)
+    for begin, until, earlier in before:
+        ink.dashes(picture, begin, until, view.y(float(earlier)), ink.DOWN)
+    ink.dashes(picture, left, view.right, view.y(float(price)), ink.DOWN)
+    (_name_ladder if chart.targets else _name_levels)(picture, view, chart)
+    if 0 <= view.opened < len(view.series):
+        _draw_marker(picture, view, chart)
+    dots = [(view.place(at), view.y(float(price))) for at, price in chart.parts]
+    if view.exited is not None and chart.exit_price is not None:
+        dots.append((end, view.y(float(chart.exit_price))))
+    for dot in dots:
+        ink.dot(picture, dot, 11, ink.GROUND)
+        ink.dot(picture, dot, 8, ink.EXIT)
+
+
+def _name_levels(picture: Image.Image, view: axes.View, chart: Chart) -> None:
+    """The only target and the stop are named beside the candles, outside of the zones."""
     words = view.x(len(view.series)) + 10
     for name, price, colour, above in (
         ("Target", chart.target, ink.UP, chart.is_long),
-        ("Stop", chart.stop, ink.DOWN, not chart.is_long),
+        ("Stop", chart.stop_now, ink.DOWN, not chart.is_long),
     ):
         y = view.y(float(price))
-        ink.dashes(picture, start, view.right, y, colour)
         text = f"{name} {chart.gain(price)}"
         size = ink.fitting(text, ink.LABEL, view.right - words)
         ink.write(picture, (words, y - 8 if above else y + 8), text, size, colour, anchor="lb" if above else "lt")
-    if 0 <= view.opened < len(view.series):
-        _draw_marker(picture, view, chart)
-    if view.exited is not None and chart.exit_price is not None:
-        x, y = end, view.y(float(chart.exit_price))
-        ink.pill(picture, (x - 11, y - 12, x + 12, y + 11), ink.GROUND, 11)
-        ink.pill(picture, (x - 8, y - 9, x + 9, y + 8), ink.EXIT, 8)
+
+
+def _name_ladder(picture: Image.Image, view: axes.View, chart: Chart) -> None:
+    """Each of several targets is named on its line, with the share that leaves there, and so is the stop."""
+    named = [
+        (price, f"{number}: {share:.0%} {chart.gain(price)}", ink.UP)
+        for number, (price, share) in enumerate(chart.targets, 1)
+    ]
+    named.append((chart.stop_now, f"Stop {chart.gain(chart.stop_now)}", ink.DOWN))
+    named.sort(key=lambda one: -one[0])
+    gap = min(34, (axes.BOTTOM - axes.TOP) // len(named))
+    heights = axes.apart(
+        [view.y(float(price)) for price, _, _ in named], gap, axes.TOP + gap // 2, axes.BOTTOM - gap // 2
+    )
+    left = view.x(len(view.series)) + 4
+    for (_, text, colour), y in zip(named, heights, strict=True):
+        size = ink.fitting(text, gap - 8, view.right - left - 12)
+        ink.pill(picture, (left, y - gap // 2 + 2, left + ink.width(text, size) + 12, y + gap // 2 - 1), ink.GROUND, 6)
+        ink.write(picture, (left + 6, y), text, size, colour, anchor="lm")
 
 
 def _draw_marker(picture: Image.Image, view: axes.View, chart: Chart) -> None:
@@ -150,28 +224,31 @@ def _draw_marker(picture: Image.Image, view: axes.View, chart: Chart) -> None:
         ink.arrow(picture, (x, view.y(float(series.high[i])) - 20), 24, ink.BRIGHT, up=False)
 
 
-def _tags(chart: Chart, view: axes.View) -> list[tuple[int, int, str, ink.Colour]]:
-    """For each price tag on the right: the height of its price, its own height, its text and its colour."""
-    wanted = [(chart.target, ink.UP), (chart.stop, ink.DOWN), (chart.entry, ink.BRIGHT)]
-    if chart.exit_price is not None and chart.exit_price not in (chart.target, chart.stop, chart.entry):
+def _tags(chart: Chart, view: axes.View) -> list[_Tag]:
+    wanted = [(chart.stop_now, ink.DOWN), (chart.entry, ink.BRIGHT)]
+    wanted += [(price, ink.UP) for price in [price for price, _ in chart.targets] or [chart.target]]
+    if chart.exit_price is not None:
         wanted.append((chart.exit_price, ink.EXIT))
-    wanted.sort(key=lambda tag: -tag[0])
-    heights = [view.y(float(price)) for price, _ in wanted]
-    placed = axes.apart(heights, _TAG_HEIGHT + 4, axes.TOP + _TAG_HEIGHT // 2, axes.BOTTOM - _TAG_HEIGHT // 2)
+    # Of two that stand at one price, the first is shown.
+    shown = sorted(dict(reversed(wanted)).items(), key=lambda tag: -tag[0])
+    heights = [view.y(float(price)) for price, _ in shown]
+    tall = min(_TAG_HEIGHT, (axes.BOTTOM - axes.TOP) // len(shown) - 4)
+    placed = axes.apart(heights, tall + 4, axes.TOP + tall // 2, axes.BOTTOM - tall // 2)
     return [
-        (height, place, axes.price_text(price), colour)
-        for height, place, (price, colour) in zip(heights, placed, wanted, strict=True)
+        _Tag(height, place, tall, axes.price_text(price), colour)
+        for height, place, (price, colour) in zip(heights, placed, shown, strict=True)
     ]
 
 
-def _draw_tags(picture: Image.Image, view: axes.View, tags: list[tuple[int, int, str, ink.Colour]]) -> None:
+def _draw_tags(picture: Image.Image, view: axes.View, tags: list[_Tag]) -> None:
     pen = ImageDraw.Draw(picture)
-    left, half = view.right + 12, _TAG_HEIGHT // 2
-    for height, place, text, colour in tags:
-        pen.line((view.right, height, left, place), colour, 2)
-        ink.pill(picture, (left, place - half, ink.SIZE[0] - 8, place + half), colour, 8)
-        size = ink.fitting(text, ink.LABEL, ink.SIZE[0] - 17 - left)
-        ink.write(picture, (left + 9, place), text, size, ink.DARK, anchor="lm")
+    left = view.right + 12
+    for tag in tags:
+        half = tag.tall // 2
+        pen.line((view.right, tag.height, left, tag.place), tag.colour, 2)
+        ink.pill(picture, (left, tag.place - half, ink.SIZE[0] - 8, tag.place + half), tag.colour, 8)
+        size = ink.fitting(tag.text, min(ink.LABEL, tag.tall - 6), ink.SIZE[0] - 17 - left)
+        ink.write(picture, (left + 9, tag.place), tag.text, size, ink.DARK, anchor="lm")
 
 
 def _draw_header(picture: Image.Image, chart: Chart) -> None:
@@ -179,11 +256,9 @@ def _draw_header(picture: Image.Image, chart: Chart) -> None:
     colour = ink.UP if chart.is_long else ink.DOWN
     left = _badge(picture, ink.SIZE[0] - 20, chart.direction.upper(), colour, arrow=chart.is_long)
     if chart.outcome:
-        won = chart.exit_price is not None and chart.gain(chart.exit_price).startswith("+")
-        gain = "" if chart.exit_price is None else f" {chart.gain(chart.exit_price)}"
-        left = _badge(
-            picture, left - 12, f"{chart.outcome.capitalize()}{gain}", ink.UP if won else ink.DOWN, arrow=None
-        )
+        result = chart.result or ("" if chart.exit_price is None else chart.gain(chart.exit_price))
+        won = ink.UP if result.startswith("+") else ink.DOWN
+        left = _badge(picture, left - 12, f"{chart.outcome.capitalize()} {result}".strip(), won, arrow=None)
     timeframe = ink.written(chart.timeframe)
     room = left - axes.LEFT - 34 - ink.width(timeframe, 34)
     symbol = ink.written(chart.symbol)

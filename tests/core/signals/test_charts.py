@@ -79,6 +79,65 @@ def test_the_exit_is_marked() -> None:
     assert share(pixels(charts.draw(later, ended)), BLUE) > 0
 
 
+def ladder(series: Series, *shares: str) -> charts.Chart:
+    """A long chart whose way to the target is left in so many equal steps."""
+    chart = long_chart(series)
+    way = (chart.target - chart.entry) / len(shares)
+    steps = [(chart.entry + way * number).quantize(Decimal("0.01")) for number in range(1, len(shares) + 1)]
+    return dataclasses.replace(chart, targets=tuple(zip(steps, map(Decimal, shares), strict=True)))
+
+
+def columns(picture: np.ndarray, colour: tuple[int, int, int], row: int) -> np.ndarray:
+    return np.flatnonzero((picture[row] == colour).all(axis=1))
+
+
+def test_every_target_has_a_line_of_its_own() -> None:
+    chart = ladder(walk(), "0.5", "0.3", "0.2")
+    view = axes.view(walk(), charts._levels(chart), OPENED, None)
+    picture = pixels(charts.draw(walk(), chart))
+    rows = [view.y(float(price)) for price, _ in chart.targets]
+    assert all(len(columns(picture[:, view.zone[0] : view.right], GREEN, row)) for row in rows)
+    assert len(set(rows)) == 3
+
+
+def test_parts_that_left_are_dots_and_a_stop_that_moved_stands_where_it_moved() -> None:
+    later, chart = walk(160, last=OPENED + timedelta(hours=10)), ladder(walk(), "0.5", "0.5")
+    first, moved = OPENED + timedelta(hours=2), OPENED + timedelta(hours=5)
+    gone = dataclasses.replace(chart, parts=((first, chart.targets[0][0]),), stops=((moved, chart.entry - 40),))
+    view = axes.view(later, charts._levels(gone), OPENED, None)
+    picture = pixels(charts.draw(later, gone))
+    at = view.place(first), view.y(float(chart.targets[0][0]))
+    assert tuple(picture[at[1], at[0]]) == BLUE
+    beside = picture[:, view.x(len(view.series)) : view.right]
+    assert not len(columns(beside, RED, view.y(float(chart.stop))))
+    assert len(columns(beside, RED, view.y(float(chart.entry - 40))))
+
+
+def test_a_signal_that_ended_is_drawn_with_all_that_happened() -> None:
+    later, chart = walk(160, last=OPENED + timedelta(hours=10)), ladder(walk(), *["0.2"] * 5)
+    hours = [OPENED + timedelta(hours=number) for number in range(1, 5)]
+    ended = dataclasses.replace(
+        chart,
+        parts=tuple(zip(hours, [price for price, _ in chart.targets], strict=False)),
+        stops=tuple((hour, chart.entry) for hour in hours),
+        exit_price=chart.entry,
+        exit_at=OPENED + timedelta(hours=8),
+        outcome="stopped",
+        result="+0.62%",
+    )
+    drawn = charts.draw(later, ended)
+    assert share(pixels(drawn), BLUE) > share(pixels(charts.draw(later, dataclasses.replace(ended, parts=()))), BLUE)
+    assert drawn != charts.draw(later, dataclasses.replace(ended, result="-0.62%"))
+    assert len(drawn) <= 75_000
+
+
+@pytest.mark.parametrize("tick", ["0.01", "100"])
+def test_nine_targets_can_be_drawn_even_where_they_fall_together(tick: str) -> None:
+    chart = ladder(walk(), *["0.1111"] * 9)
+    chart = dataclasses.replace(chart, targets=tuple((price.quantize(Decimal(tick)), s) for price, s in chart.targets))
+    assert share(pixels(charts.draw(walk(), chart)), GREEN) > 0.02
+
+
 def test_the_note_is_written_into_the_picture() -> None:
     chart = long_chart(walk())
     plain, noted = (pixels(charts.draw(walk(), dataclasses.replace(chart, note=n))) for n in ("", "simulated market"))

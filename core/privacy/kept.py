@@ -25,6 +25,7 @@ COVERED = {
     "customers": "customers",
     "grants": "grants",
     "checkouts": "checkouts",
+    "backtests": "backtests",
     "presences": "places",
     "link_requests": "link_requests",
     "audit": "record_of_operators",
@@ -34,7 +35,7 @@ COVERED = {
 """Every table that can hold something about a member, and where it stands in the copy."""
 IMPERSONAL = frozenset(
     {"alarms", "candles", "heartbeats", "identifies", "leases", "markets", "place_plans", "places", "plan_prices"}
-    | {"rounds", "scan_marks", "signal_events", "signals", "switches", "uploads"}
+    | {"record_entries", "rounds", "scan_marks", "signal_events", "signals", "switches", "uploads"}
 )
 """Tables that hold nothing about one member but, at most, the member's number or an operator's own."""
 
@@ -78,7 +79,7 @@ def _value(value: Any) -> Any:
 
 
 async def _owned(session: AsyncSession, member_id: int) -> dict[str, Any]:
-    tables = (models.Subscription, models.Customer, models.Grant, models.Checkout)
+    tables = (models.Subscription, models.Customer, models.Grant, models.Checkout, models.Backtest)
     found = {}
     for table in tables:
         rows = await session.scalars(

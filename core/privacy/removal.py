@@ -13,7 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import db, errors, health, models, places
 from core.billing import subscriptions
 from core.delivery import claims, outcomes
-from core.models import Checkout, Delivery, Grant, Identity, Inbox, LinkRequest, Member, Place, Presence, State
+from core.models import (
+    Backtest,
+    Checkout,
+    Delivery,
+    Grant,
+    Identity,
+    Inbox,
+    LinkRequest,
+    Member,
+    Place,
+    Presence,
+    State,
+)
 from core.privacy import traces
 
 GONE = "removed:"
@@ -72,6 +84,7 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     pages = update(Checkout).where(Checkout.member_id == member_id)
     await db.execute(session, pages.where(Checkout.state == "open").values(state="expired"))
     await db.execute(session, pages.values(url=None))
+    await db.execute(session, delete(Backtest).where(Backtest.member_id == member_id))
     gone = update(Member).where(Member.id == member_id)
     await db.execute(session, gone.values(deleted_at=now, muted=False))
 

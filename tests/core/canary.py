@@ -65,6 +65,8 @@ async def _paid(session: Any, member_id: int, now: datetime, *, charged: bool) -
     )
     page = {"plan": "all", "provider": "stripe", "session_id": "cs_kept", "url": "https://pay.example/canary"}
     session.add(models.Checkout(member_id=member_id, state="open", created_at=now, expires_at=now + DAY, **page))
+    asked = {"key": "canary:1", "platform": "telegram", "address": "700123456", "request": {"symbol": "BTC/USDT"}}
+    session.add(models.Backtest(member_id=member_id, created_at=now, **asked))
 
 
 async def _records(session: Any, who: Identity, now: datetime) -> None:

@@ -59,6 +59,7 @@ class _Case:
         self.place = {row["n"]: place for place, row in enumerate(rows)}
         self.entitled = checker_places.shared(entitled, together)
         self.openings, self.updates = checker_reading.openings(rows), checker_reading.updates(rows)
+        self.parts = checker_reading.parts(rows)
         self.found = Verdict(rules)
         self.stays: dict[checker_reading.Chat, checker_places.Stays] = {}
         self.expected: set[int] = set()
@@ -130,6 +131,11 @@ class _Case:
         openings = Counter((copy.chat, copy.signal) for copy in self.openings)
         updates = Counter((copy.chat, copy.signal) for copy in self.updates)
         self.found.most_copies = max(openings.values(), default=0)
+        parts = Counter((copy.chat, copy.signal, "".join(copy.marks)) for copy in self.parts)
+        for (chat, signal, part), number in sorted(parts.items(), key=_by_part):
+            told = f"{number} copies of “{part}” of #{signal} in {named(chat)}"
+            self.found.repeats += [told] if number > 1 else []
+            self.found.too_many += [told] if number > 1 else []
         for kind, counted in (("opening", openings), ("update", updates)):
             for (chat, signal), number in sorted(counted.items(), key=_by_chat):
                 resent = kind == "opening" and isinstance(chat, int)
@@ -144,7 +150,7 @@ class _Case:
             first.setdefault((copy.chat, copy.signal), copy)
             ids[copy.chat, copy.signal].add(copy.message)
         told = {copy.signal for copy in self.updates}
-        for copy in self.updates:
+        for copy in (*self.updates, *self.parts):
             where = f"#{copy.signal} in {named(copy.chat)} (event {copy.n})"
             opening = first.get((copy.chat, copy.signal))
             if opening is None or opening.n > copy.n:
@@ -155,6 +161,21 @@ class _Case:
         for chat, signal in sorted(first.keys() - got, key=lambda key: (checker_reading.order(key[0]), key[1])):
             if signal in told:
                 self.found.lost_updates.append(f"the end of #{signal} was never told in {named(chat)}")
+        self._parts(first)
+
+    def _parts(self, first: dict[tuple[checker_reading.Chat, int], Copy]) -> None:
+        """Targets on the way: everybody who had the opening before hears of each, nobody after the end."""
+        ends = {(copy.chat, copy.signal): copy.n for copy in self.updates}
+        heard: dict[tuple[int, frozenset[str]], list[Copy]] = defaultdict(list)
+        for copy in self.parts:
+            heard[copy.signal, copy.marks].append(copy)
+            if copy.n > ends.get((copy.chat, copy.signal), copy.n):
+                self.found.early_updates.append(f"#{copy.signal} in {named(copy.chat)}: a target after the end")
+        for (signal, marks), copies in heard.items():
+            before = {chat for (chat, number), opening in first.items() if number == signal and opening.n < copies[0].n}
+            missed = before - {copy.chat for copy in copies}
+            for chat in sorted(missed, key=checker_reading.order):
+                self.found.lost_updates.append(f"“{''.join(marks)}” of #{signal} was never told in {named(chat)}")
 
     # --- who may have what
 
@@ -259,6 +280,11 @@ def _sorted(people: Iterable[frozenset[Account]]) -> list[frozenset[Account]]:
 
 def _common(spans: Iterable[Span], paid: Span) -> list[Span]:
     return [part for span in spans if (part := span.within(paid))]
+
+
+def _by_part(counted: tuple[tuple[checker_reading.Chat, int, str], int]) -> tuple[tuple[str, int], int, str]:
+    (chat, signal, part), _ = counted
+    return checker_reading.order(chat), signal, part
 
 
 def _by_chat(counted: tuple[tuple[checker_reading.Chat, int], int]) -> tuple[tuple[str, int], int, int]:

@@ -22,10 +22,12 @@ Chat = int | tuple[str, int]
 Account = Chat
 
 _OPENING = re.compile(r"[▲▼] (?:Long|Short) (\S+) · (\w+) · #(\d+)(?: \((repeat|still open)\))*$")
-_UPDATE = re.compile(r"[✓✕○] (?:Target hit|Stopped|Expired) · (\S+) \w+ · (\w+) · #(\d+)$")
+_END = r"[✓✕○◇] (?:Target hit|Stopped|Expired|Closed by the operator|Market delisted)(?: after target \d+ of \d+)?"
+_UPDATE = re.compile(rf"{_END} · (\S+) \w+ · (\w+) · #(\d+)$")
+_PART = re.compile(r"◐ Target [\d, ]+ of \d+ hit · (\S+) \w+ · (\w+) · #(\d+)$")
 _PAID = re.compile(r"[▲▼] (?:Long|Short) \S")
 _NUMBER = re.compile(r"[▲▼] (?:Long|Short) [^\n]*?#(\d+)")
-_RECORD = re.compile(r"^[✓✕○] (?:Target hit|Stopped|Expired): ", re.MULTILINE)
+_RECORD = re.compile(rf"^{_END}: ", re.MULTILINE)
 """What a single signal's page says when it has ended: everybody may read that one."""
 _OFTEN_BROKEN = "\u2060"  # the product breaks what looks like a link with word joiners
 _LAID = frozenset({"telegram_message", "discord_message"})
@@ -123,14 +125,19 @@ def updates(rows: Iterable[Row]) -> list[Copy]:
     return [copy for row in rows if (copy := _copy(row, _UPDATE))]
 
 
-def _copy(row: Row, form: re.Pattern[str]) -> Copy | None:
+def parts(rows: Iterable[Row]) -> list[Copy]:
+    """Every copy of every message that told a target on the way, oldest first; its words are its one mark."""
+    return [copy for row in rows if (copy := _copy(row, _PART, words(row).partition(" hit")[0]))]
+
+
+def _copy(row: Row, form: re.Pattern[str], mark: str = "") -> Copy | None:
     if row["event"] not in _LAID:
         return None
     first = words(row).partition("\n")[0]
     found = form.match(first)
     if not found:
         return None
-    marks = frozenset(mark for mark in ("repeat", "still open") if f"({mark})" in first)
+    marks = frozenset({mark} if mark else {word for word in ("repeat", "still open") if f"({word})" in first})
     market = (found[1], found[2])
     return Copy(row["n"], row["at"], where(row), row["message_id"], int(found[3]), market, marks, row["reply_to"])
 

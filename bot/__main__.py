@@ -75,9 +75,14 @@ def _with_stack(
 
 
 def _check_strategies(book: "catalogue.Catalogue") -> None:
-    """Every watch names a strategy that we have, with parameters that it takes; raises ConfigError otherwise."""
+    """Every watch names a strategy that we have, with parameters that it takes; raises ConfigError otherwise.
+
+    The operator's own strategies are known from then on.
+    """
     from core import strategies  # noqa: PLC0415
 
+    if book.strategies:
+        strategies.load(Path(book.strategies))
     faults: list[str] = []
     for watch in book.watches:
         try:

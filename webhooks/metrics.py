@@ -6,13 +6,14 @@ from typing import Any
 
 import prometheus_client
 from aiohttp import web
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import health, models
 from core.delivery import outbox
 
+Figure = CounterMetricFamily | GaugeMetricFamily
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -39,7 +40,7 @@ class Metrics:
         self._requests.labels(request.method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def text(self, figures: Iterable[GaugeMetricFamily]) -> bytes:
+    def text(self, figures: Iterable[Figure]) -> bytes:
         """All figures in Prometheus' text form."""
         once = prometheus_client.CollectorRegistry()
         once.register(_Given(figures))
@@ -47,15 +48,15 @@ class Metrics:
 
 
 class _Given(prometheus_client.registry.Collector):
-    def __init__(self, figures: Iterable[GaugeMetricFamily]) -> None:
+    def __init__(self, figures: Iterable[Figure]) -> None:
         self._figures = list(figures)
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Figure]:
         return self._figures
 
 
-async def gather(session: AsyncSession, *, now: datetime) -> list[GaugeMetricFamily]:
-    """The state of inbox, outbox, parts and alarms at this moment."""
+async def gather(session: AsyncSession, *, now: datetime) -> list[Figure]:
+    """The state of inbox, outbox, parts, strategies and alarms at this moment."""
     report = await health.report(session, now=now)
     return [
         _gauge("signalstack_inbox_items", "Inbox items", ["source", "state"], await _inbox(session)),
@@ -79,6 +80,7 @@ async def gather(session: AsyncSession, *, now: datetime) -> list[GaugeMetricFam
             {(p.name,): p.limit for p in report.parts},
         ),
         _gauge("signalstack_alarms_open", "Alarms an operator must look at", [], {(): len(report.alarms)}),
+        await _failures(session),
     ]
 
 
@@ -86,6 +88,15 @@ async def _inbox(session: AsyncSession) -> dict[tuple[str, ...], int]:
     inbox = models.Inbox
     rows = await session.execute(select(inbox.source, inbox.state, func.count()).group_by(inbox.source, inbox.state))
     return {(source, state): number for source, state, number in rows}
+
+
+async def _failures(session: AsyncSession) -> CounterMetricFamily:
+    """How often the strategy of each watch failed at a candle, ever."""
+    mark = models.ScanMark
+    family = CounterMetricFamily("signalstack_strategy_failures", "Candles a strategy failed at", labels=["watch"])
+    for watch, failures in await session.execute(select(mark.watch, mark.failures).order_by(mark.watch)):
+        family.add_metric([watch], failures)
+    return family
 
 
 def _gauge(name: str, says: str, labels: list[str], values: Mapping[Any, float]) -> GaugeMetricFamily:

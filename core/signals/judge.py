@@ -3,6 +3,7 @@
 Everything here happens in the caller's transaction, so a candle is judged wholly or not at all.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from core.strategies import base
 
 _SUMMED_UP = timedelta(days=1)
 _GONE_AFTER = timedelta(days=1)
+_PATIENCE = 1.0  # seconds for a strategy's word on one candle
 log = structlog.get_logger()
 
 
@@ -69,7 +71,7 @@ async def candle(
         note = "first look at this market; this candle is too old to act on"
     else:
         try:
-            decision = strategy.decide(candles.series(rows))
+            decision = _decided(watch, strategy, rows)
         except Exception as error:  # whoever wrote the strategy: the other watches go on
             log.exception("strategy_failed", watch=watch.key, candle=newest.open_time)
             note, broken = f"the strategy failed: {type(error).__name__}: {error}"[:300], True
@@ -77,6 +79,16 @@ async def candle(
             signal, note = await _publish(session, book, watch, decision, tick, moment.now, send_until)
     await _set_mark(session, watch.key, newest.open_time, note, moment, failed=broken)
     return Verdict(watch.key, note, signal, signal is not None and send_until is None, broken=broken)
+
+
+def _decided(watch: catalogue.Watch, strategy: base.Strategy, rows: Sequence[candles.Candle]) -> base.Decision | None:
+    """What the strategy says; the log has a warning when everybody else waited long for its word."""
+    began = time.perf_counter()
+    decision = strategy.decide(candles.series(rows))
+    seconds = time.perf_counter() - began
+    if seconds > _PATIENCE:
+        log.warning("strategy_dawdled", watch=watch.key, candle=rows[-1].open_time, seconds=round(seconds, 2))
+    return decision
 
 
 def _send_until(watch: catalogue.Watch, newest: candles.Candle, moment: Moment) -> datetime | None:

@@ -50,8 +50,8 @@ class Decision:
 class Strategy(ABC):
     """A rule with finite memory: what it says of a candle depends on the last `warmup` candles only.
 
-    Live and backtest therefore agree bit for bit. A plug-in is one module of this package with one such class; the
-    property tests in `tests/core/strategies` find it and hold it to the promise.
+    Live and backtest therefore agree bit for bit. A plug-in is one module of this package, or of the operator's own
+    directory, with one such class; `tests/core/strategies/test_every_strategy.py` holds it to the promise.
     """
 
     name: ClassVar[str]
@@ -91,7 +91,8 @@ class Strategy(ABC):
         said = self.entries(recent)
         if not _is_sound(said.direction[-1:], recent.close[-1:], said.target[-1:], said.stop[-1:]).all():
             return None
-        reason, figures = self.explain(recent, len(recent) - 1)
+        reason, explained = self.explain(recent, len(recent) - 1)
+        figures = {str(name): float(figure) for name, figure in explained.items()}  # NumPy's own kinds are no JSON
         if not all(math.isfinite(figure) for figure in figures.values()):
             return None
         return Decision(

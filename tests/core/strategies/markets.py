@@ -1,6 +1,7 @@
 """Markets drawn by Hypothesis: calm and wild, flat, stepped, tiny and huge, with gaps and broken figures."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pydantic
@@ -73,10 +74,22 @@ def markets(faulty: bool = True) -> draws.SearchStrategy[Market]:
     )
 
 
+def walk(seed: int, warmup: int) -> Series:
+    """A long random walk with two gaps and two broken figures, and enough candles between them for this warmup."""
+    chance = np.random.default_rng(seed)
+    places = (np.array([0.2, 0.4, 0.6, 0.8]) + chance.uniform(0, 0.05, 4)).tolist()
+    broken = ((places[1], "close", np.nan), (places[3], "low", np.inf))
+    length = 600 + 6 * warmup
+    return Market(seed, length, 27_412.1, "walk", gaps=(places[0], places[2]), broken=broken).series()
+
+
 def params(model: type[pydantic.BaseModel]) -> draws.SearchStrategy[dict[str, object]]:
     """Values within the declared bounds of any strategy's params, near the lower ones so that windows are short."""
-    fields = model.model_json_schema()["properties"]
-    return draws.fixed_dictionaries({}, optional={name: _values(field) for name, field in fields.items()})
+    fields = model.model_json_schema().get("properties", {})
+    # Whole numbers are windows: a default would often be longer than the whole market.
+    windows = {name: _values(field) for name, field in fields.items() if field.get("type") == "integer"}
+    others = {name: _values(field) for name, field in fields.items() if name not in windows}
+    return draws.fixed_dictionaries(windows, optional=others)
 
 
 def _values(field: dict[str, object]) -> draws.SearchStrategy[object]:
@@ -84,12 +97,14 @@ def _values(field: dict[str, object]) -> draws.SearchStrategy[object]:
     most = field.get("maximum", field.get("exclusiveMaximum", 100))
     assert isinstance(least, int | float)
     assert isinstance(most, int | float)
-    match field["type"]:
+    if "enum" in field:
+        return draws.sampled_from(list(cast("list[object]", field["enum"])))
+    match field.get("type"):
         case "integer":
             return draws.integers(int(least), int(min(most, least + 40)))
         case "number":
             return draws.floats(least, min(most, least + 3), exclude_min="exclusiveMinimum" in field)
         case "boolean":
             return draws.booleans()
-        case kind:
-            raise AssertionError(f"teach this function to draw params of type {kind}")
+        case _:
+            return draws.just(field["default"])

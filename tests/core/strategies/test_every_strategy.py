@@ -1,4 +1,7 @@
-"""What every strategy promises, whoever wrote it: found automatically, held to it on any market."""
+"""What every strategy promises, whoever wrote it: found automatically, held to it on any market.
+
+`SIGNALSTACK_STRATEGIES=my_strategies pytest tests/core/strategies/test_every_strategy.py` holds an operator's own too.
+"""
 
 import numpy as np
 import pytest
@@ -8,9 +11,13 @@ from hypothesis import strategies as draws
 from core import errors, strategies
 from core.market.series import Series
 from core.strategies import base
-from tests.core.strategies import markets
+from tests.core.strategies import markets, promises
 
-EVERY = pytest.mark.parametrize("name", strategies.names())
+# `sound_entries` leaves out what broken figures overflow to; ours are silent about it, an operator's need not be.
+LENIENT = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+EVERY = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=LENIENT if name in strategies._files else ()) for name in strategies.names()]
+)
 
 
 def draw_strategy(data: draws.DataObject, name: str) -> base.Strategy:
@@ -22,26 +29,11 @@ def draw_strategy(data: draws.DataObject, name: str) -> base.Strategy:
         raise
 
 
-def said_of(entries: base.Entries, i: int) -> bytes:
-    """What was said of candle `i`, bit for bit."""
-    return b"".join(column[i].tobytes() for column in (entries.direction, entries.target, entries.stop))
-
-
-def telling(entries: base.Entries) -> list[int]:
-    """Candles worth a look: those with entries, and others evenly over the history."""
-    n = len(entries.direction)
-    return sorted({*np.flatnonzero(entries.direction)[:40].tolist(), *range(n - 1, -1, -7)})
-
-
 @EVERY
 @given(market=markets.markets(), data=draws.data())
 @markets.PROPERTY
 def test_finite_memory_is_exact(name: str, market: markets.Market, data: draws.DataObject) -> None:
-    strategy, series = draw_strategy(data, name), market.series()
-    whole = strategy.entries(series)
-    for i in telling(whole):
-        recent = strategy.entries(series.window(i + 1, strategy.warmup))
-        assert said_of(recent, -1) == said_of(whole, i), i
+    promises.remembers_its_warmup_only(draw_strategy(data, name), market.series(), market.seed)
 
 
 @EVERY
@@ -49,18 +41,7 @@ def test_finite_memory_is_exact(name: str, market: markets.Market, data: draws.D
 @markets.PROPERTY
 def test_live_decisions_agree_with_the_backtest(name: str, market: markets.Market, data: draws.DataObject) -> None:
     strategy, series = draw_strategy(data, name), market.series()
-    whole = strategy.entries(series)
-    for i in telling(whole):
-        decision = strategy.decide(series.head(i + 1))
-        if not whole.direction[i]:
-            assert decision is None, i
-            continue
-        assert decision is not None, i
-        assert decision.direction == (base.Direction.LONG if whole.direction[i] > 0 else base.Direction.SHORT)
-        assert (decision.entry, decision.target, decision.stop) == (series.close[i], whole.target[i], whole.stop[i])
-        assert decision.candle_open_time == series.open_time[i]
-        assert decision.expires_after == strategy.expires_after
-        assert (decision.reason, decision.figures) == strategy.explain(series, i)
+    promises.says_live_what_the_backtest_says(strategy, series, promises.telling(strategy.entries(series)))
 
 
 @EVERY
@@ -69,39 +50,38 @@ def test_live_decisions_agree_with_the_backtest(name: str, market: markets.Marke
 def test_future_candles_never_change_the_past(name: str, market: markets.Market, data: draws.DataObject) -> None:
     strategy, series = draw_strategy(data, name), market.series()
     known = data.draw(draws.integers(0, len(series)), label="known candles")
-    before, after = strategy.entries(series.head(known)), strategy.entries(series)
-    assert all(said_of(before, i) == said_of(after, i) for i in range(known))
+    promises.sees_no_later_candle(strategy, series, known, market.seed)
 
 
 @EVERY
 @given(market=markets.markets(), data=draws.data())
 @markets.PROPERTY
 def test_entries_are_whole_and_the_right_way_up(name: str, market: markets.Market, data: draws.DataObject) -> None:
-    strategy, series = draw_strategy(data, name), market.series()
-    entries = strategy.entries(series)
-    assert [column.dtype.char for column in (entries.direction, entries.target, entries.stop)] == ["b", "d", "d"]
-    assert len(entries.direction) == len(entries.target) == len(entries.stop) == len(series)
-    silent = entries.direction == 0
-    assert np.isnan(entries.target[silent]).all()
-    assert np.isnan(entries.stop[silent]).all()
-    for i in np.flatnonzero(~silent):
-        low, high = sorted([entries.target[i], entries.stop[i]])
-        assert 0 < low < series.close[i] < high < np.inf
-        assert (entries.target[i] > series.close[i]) == (entries.direction[i] > 0)
-        window = series.window(int(i) + 1, strategy.warmup)
-        assert len(window) == strategy.warmup
-        assert len(set(np.diff(window.open_time))) <= 1, "a gap lies inside"
-        assert all(np.isfinite(column).all() for column in (*window.prices, window.volume)), "a broken figure"
+    promises.gives_sound_levels(draw_strategy(data, name), market.series())
+
+
+@EVERY
+@given(market=markets.markets(), data=draws.data())
+@markets.PROPERTY
+def test_the_series_stays_as_it_is(name: str, market: markets.Market, data: draws.DataObject) -> None:
+    promises.leaves_the_series_alone(draw_strategy(data, name), market.series())
+
+
+@EVERY
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_promise_holds_at_every_candle_of_a_walk_with_gaps(name: str, seed: int) -> None:
+    """With the params that operators use unless they say otherwise."""
+    strategy = strategies.create(name, {})
+    promises.keeps_all(strategy, markets.walk(seed, strategy.warmup))
 
 
 @EVERY
 def test_a_wild_market_makes_it_speak(name: str) -> None:
     """Without this the properties above could hold for a strategy that never says anything."""
     strategy = strategies.create(name, {})
-    series = markets.Market(seed=7, length=5_000, scale=100.0, kind="walk").series()
+    series = markets.Market(seed=7, length=5_000 + 2 * strategy.warmup, scale=100.0, kind="walk").series()
     entries = strategy.entries(series)
-    directions = set(entries.direction.tolist())
-    assert directions > {0}
+    assert set(entries.direction.tolist()) > {0}
     i = int(np.flatnonzero(entries.direction)[0])
     reason, figures = strategy.explain(series, i)
     assert reason.endswith(".")
@@ -114,12 +94,7 @@ def test_a_wild_market_makes_it_speak(name: str) -> None:
 def test_params_are_frozen_bounded_and_described(name: str) -> None:
     kind = type(strategies.create(name, {}))
     assert kind.name == name
-    assert kind.Params.model_config.get("frozen")
-    assert kind.Params.model_config.get("extra") == "forbid"
-    for field, schema in kind.Params.model_json_schema()["properties"].items():
-        assert schema.get("description"), field
-        assert "default" in schema, field
-        assert schema["type"] == "boolean" or {"minimum", "exclusiveMinimum", "enum"} & set(schema), field
+    promises.declares_its_params(kind)
 
 
 @EVERY

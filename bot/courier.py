@@ -84,7 +84,7 @@ class Courier:
         parcels = await self._claim(most)
         signals = await self._signals(parcels)
         for parcel in parcels:
-            task = asyncio.create_task(self._deliver(parcel, signals.get(parcel.signal_id or 0), until))
+            task = asyncio.create_task(self._deliver(parcel, signals.get(pictures.about(parcel)), until))
             self._running.add(task)
             task.add_done_callback(self._ended)
         # Answers are claimed as soon as they ring, so fewer than asked for were all of them. Of the others, a claim may
@@ -125,7 +125,7 @@ class Courier:
             )
 
     async def _signals(self, parcels: Sequence[claims.Parcel]) -> dict[int, models.Signal]:
-        ids = {parcel.signal_id for parcel in parcels if parcel.signal_id is not None}
+        ids = {number for parcel in parcels if (number := pictures.about(parcel))}
         if not ids:
             return {}
         async with self._stack.db.reading() as session:
@@ -166,13 +166,13 @@ class Courier:
             log.exception("delivery_not_rendered", delivery=parcel.id)
             return None, ""
         picture = pictures.Picture("")
-        if message.picture and signal is not None and not parcel.plain:
-            picture = await uploading.enter_async_context(self._pictures.of(signal))
+        if message.picture and not parcel.plain:
+            picture = await uploading.enter_async_context(self._pictures.to(parcel, signal))
         ready = platforms.Parcel(
             address=parcel.address,
             message=message,
             reply_to=parcel.reply_to,
-            protect=signal is not None or message.paid,
+            protect=parcel.signal_id is not None or message.paid,
             picture=picture.data,
             file_id=picture.file_id,
             plain=parcel.plain,

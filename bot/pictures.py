@@ -1,21 +1,23 @@
-"""The picture of a signal: drawn once, uploaded once, and known to the platform by its own name afterwards."""
+"""Pictures of messages: drawn once, uploaded once, and known to the platform by its own name afterwards."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
 
+from bot import painting
 from core import clock, db, models, stack
-from core.market import candles, series
+from core.delivery import claims
+from core.market import series
 from core.signals import charts
 
 _KEPT = 16
-_SHOWN = 120  # candles
 _PATIENCE = 2.0  # seconds that the others wait for the first upload before they upload themselves
+Paint = Callable[[], Awaitable[bytes | None]]
 log = structlog.get_logger()
 
 
@@ -29,6 +31,12 @@ class Picture:
     key: str
     data: bytes | None = None
     file_id: str | None = None
+
+
+def about(parcel: claims.Parcel) -> int:
+    """The number of the signal that the delivery tells of or shows, 0 for none."""
+    said = (parcel.payload or {}).get("message") or {}
+    return parcel.signal_id or said.get("about") or 0
 
 
 class Pictures:
@@ -48,12 +56,34 @@ class Pictures:
         nothing = charts.Chart("BTC/USDT", "1h", "long", two, three, one, clock.from_ms(3 * 3_600_000))
         await asyncio.to_thread(charts.draw, series.Series.from_rows(rows), nothing)
 
+    def to(self, parcel: claims.Parcel, signal: models.Signal | None) -> AbstractAsyncContextManager[Picture]:
+        """The picture that belongs to this delivery: of the signal that it is about, or of a backtest."""
+        number = ((parcel.payload or {}).get("backtest") or {}).get("id")
+        if number is not None:
+            return self._once(f"backtest:{number}", lambda: painting.backtest(self._stack, number))
+        if signal is None:
+            return nullcontext(Picture(""))
+        return self.of(signal, ended=parcel.kind != "opening" and signal.status != models.SignalStatus.OPEN)
+
     @asynccontextmanager
-    async def of(self, signal: models.Signal) -> AsyncIterator[Picture]:
-        """The picture for one message; while the first message of a signal uploads it, the others wait a moment."""
-        key = f"signal:{signal.id}"
+    async def _once(self, key: str, paint: Paint) -> AsyncIterator[Picture]:
+        """A picture that nobody else will get, so that no name for it is kept."""
+        yield Picture("", data=await self._draw(key, paint))
+
+    @asynccontextmanager
+    async def of(self, signal: models.Signal, *, ended: bool = False) -> AsyncIterator[Picture]:
+        """The picture for one message; while the first message of a signal uploads it, the others wait a moment.
+
+        It shows the signal as it was published, or how it `ended`.
+        """
+        key = f"signal:{signal.id}:end" if ended else f"signal:{signal.id}"
+        show = painting.ending if ended else painting.opening
+
+        async def paint() -> bytes:
+            return await show(self._stack, signal)
+
         if not self._shared:
-            yield Picture("", data=await self._draw(key, signal))
+            yield Picture("", data=await self._draw(key, paint))
             return
         if not await self._uploaded(key):
             await self._turn(key)
@@ -63,7 +93,7 @@ class Pictures:
             return
         done = self._uploading.setdefault(key, asyncio.Event())
         try:
-            data = await self._draw(key, signal)
+            data = await self._draw(key, paint)
             yield Picture(key if data else "", data=data)
         finally:
             done.set()
@@ -116,9 +146,9 @@ class Pictures:
         while len(self._known) > 10 * _KEPT:
             self._known.popitem(last=False)
 
-    async def _draw(self, key: str, signal: models.Signal) -> bytes | None:
+    async def _draw(self, key: str, paint: Paint) -> bytes | None:
         if key not in self._drawn:
-            self._drawn[key] = asyncio.create_task(self._drawing(signal))
+            self._drawn[key] = asyncio.create_task(self._drawing(key, paint))
             while len(self._drawn) > _KEPT:
                 self._drawn.popitem(last=False)
         drawing = self._drawn[key]
@@ -129,28 +159,12 @@ class Pictures:
                 del self._drawn[key]  # the database was away; the next message tries again
             raise
 
-    async def _drawing(self, signal: models.Signal) -> bytes | None:
+    async def _drawing(self, key: str, paint: Paint) -> bytes | None:
         try:
-            return await self._painted(signal)
+            return await paint()
         except Exception as error:
             if db.is_unavailable(error):
                 raise
             # The words are what matters: they are sent without it.
-            log.warning("picture_not_drawn", signal=signal.id, error=f"{type(error).__name__}: {error}")
+            log.warning("picture_not_drawn", picture=key, error=f"{type(error).__name__}: {error}")
             return None
-
-    async def _painted(self, signal: models.Signal) -> bytes:
-        market = candles.Key(signal.exchange, signal.symbol, signal.timeframe)
-        async with self._stack.db.reading() as session:
-            rows = await candles.recent(session, market, _SHOWN, until=signal.candle)
-        chart = charts.Chart(
-            symbol=signal.symbol,
-            timeframe=signal.timeframe,
-            direction=signal.direction,
-            entry=signal.entry,
-            target=signal.target,
-            stop=signal.stop,
-            opened_at=clock.from_ms(signal.candle),
-            note=self._stack.catalogue.service.notice,
-        )
-        return await asyncio.to_thread(charts.draw, candles.series(rows), chart)

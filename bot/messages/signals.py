@@ -141,6 +141,7 @@ def closing(signal: models.Signal, service: catalogue.Service, *, seal: str = ""
         text.BLANK,
         *_sealed(seal),
         *_fine_print(service),
+        picture=True,
     )
 
 

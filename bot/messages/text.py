@@ -64,14 +64,16 @@ Rows = tuple[tuple[Button, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What we say once; `picture`: the signal's chart belongs to it; `paid`: it is for its reader alone, so that a
-    platform which can forbid forwarding does.
+    """What we say once; `picture`: one belongs to it, in an answer the chart of the signal `about`.
+
+    `paid`: it is for its reader alone, so that a platform which can forbid forwarding does.
     """
 
     lines: tuple[Line, ...]
     buttons: Rows = ()
     picture: bool = False
     paid: bool = False
+    about: int = 0
 
     @property
     def plain(self) -> str:
@@ -85,6 +87,7 @@ class Message:
             "buttons": [[[b.text, b.data, b.url, b.start, b.place] for b in row] for row in self.buttons],
             "picture": self.picture,
             "paid": self.paid,
+            "about": self.about,
         }
 
     @classmethod
@@ -92,7 +95,7 @@ class Message:
         """The message that `as_dict` wrote down."""
         lines = tuple(tuple(Span(*span) for span in line) for line in data["lines"])
         buttons = tuple(tuple(Button(*button) for button in row) for row in data["buttons"])
-        return cls(lines, buttons, bool(data["picture"]), bool(data.get("paid")))
+        return cls(lines, buttons, bool(data["picture"]), bool(data.get("paid")), data.get("about") or 0)
 
 
 def line(*pieces: str | Span) -> Line:
@@ -124,11 +127,15 @@ def paragraphs(text: str) -> list[Line]:
 
 
 def message(
-    *lines: Line | str, buttons: Iterable[Sequence[Button]] = (), picture: bool = False, paid: bool = False
+    *lines: Line | str,
+    buttons: Iterable[Sequence[Button]] = (),
+    picture: bool = False,
+    paid: bool = False,
+    about: int = 0,
 ) -> Message:
     """A message of these lines and rows of buttons."""
     rows = tuple(tuple(row) for row in buttons if row)
-    return Message(tuple(line(one) if isinstance(one, str) else one for one in lines), rows, picture, paid)
+    return Message(tuple(line(one) if isinstance(one, str) else one for one in lines), rows, picture, paid, about)
 
 
 def repeated(whole: Message) -> Message:
@@ -158,7 +165,7 @@ def split(whole: Message, limit: int) -> list[Message]:
         room -= size
     trimmed = [tuple(_without_blank_ends(part)) for part in parts]
     kept = [Message(lines, paid=whole.paid) for lines in trimmed if lines] or [Message((), paid=whole.paid)]
-    kept[0] = replace(kept[0], picture=whole.picture)
+    kept[0] = replace(kept[0], picture=whole.picture, about=whole.about)
     kept[-1] = replace(kept[-1], buttons=whole.buttons)
     return kept
 

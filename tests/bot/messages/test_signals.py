@@ -80,7 +80,7 @@ def test_an_end_says_what_came_of_it(status: SignalStatus, price: str, head: str
     message = messages.render(parcel("update", event=status), signals.ended(status, price), BOOK)
 
     assert said(message).startswith(f"{head} · BTC/USDT long · 1h · #12\n{result}\n")
-    assert not message.picture
+    assert message.picture
 
 
 def test_an_end_without_its_candle_still_has_words() -> None:

@@ -127,17 +127,18 @@ def updates(rows: Iterable[Row]) -> list[Copy]:
 
 def parts(rows: Iterable[Row]) -> list[Copy]:
     """Every copy of every message that told a target on the way, oldest first; its words are its one mark."""
-    return [copy for row in rows if (copy := _copy(row, _PART, words(row).partition(" hit")[0]))]
+    return [copy for row in rows if (copy := _copy(row, _PART))]
 
 
-def _copy(row: Row, form: re.Pattern[str], mark: str = "") -> Copy | None:
+def _copy(row: Row, form: re.Pattern[str]) -> Copy | None:
     if row["event"] not in _LAID:
         return None
     first = words(row).partition("\n")[0]
     found = form.match(first)
     if not found:
         return None
-    marks = frozenset({mark} if mark else {word for word in ("repeat", "still open") if f"({word})" in first})
+    said = {first.partition(" hit")[0]} if form is _PART else set()
+    marks = frozenset(said | {mark for mark in ("repeat", "still open") if f"({mark})" in first})
     market = (found[1], found[2])
     return Copy(row["n"], row["at"], where(row), row["message_id"], int(found[3]), market, marks, row["reply_to"])
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Connection, ForeignKey, String, Text, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.columns import BigId, Level, Levels
@@ -67,6 +67,8 @@ class Signal(Base):
     slippage: Mapped[Decimal] = mapped_column(server_default="0")
     seal: Mapped[str] = mapped_column(String(64), server_default="")
     """The hash of its entry in the record."""
+    brought: Mapped[int | None] = mapped_column(BigInteger)
+    """The result in hundredths of R; None while it is open, and where it closed before results were kept."""
     __table_args__ = (
         UniqueConstraint("strategy", "exchange", "symbol", "timeframe", "candle", "ref"),
         # What a source outside has named is published once, also when it comes again candles later.
@@ -128,6 +130,27 @@ class RecordEntry(Base):
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     secret: Mapped[str] = mapped_column(Text, server_default="")
     at: Mapped[datetime]
+
+
+@event.listens_for(RecordEntry.__table__, "after_create")
+def _protect(_table: object, connection: Connection, **_: object) -> None:
+    """No statement of the application changes or removes a line of the record, as in the versions of migrations."""
+    refusal = "the record cannot be changed"
+    if connection.dialect.name == "sqlite":
+        for act in ("UPDATE", "DELETE"):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER record_entries_no_{act.lower()} BEFORE {act} ON record_entries "
+                f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+            )
+        return
+    connection.exec_driver_sql(
+        "CREATE OR REPLACE FUNCTION record_cannot_be_changed() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{refusal}'; END $$"
+    )
+    connection.exec_driver_sql(
+        "CREATE TRIGGER record_entries_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON record_entries "
+        "FOR EACH STATEMENT EXECUTE FUNCTION record_cannot_be_changed()"
+    )
 
 
 class Backtest(Base):

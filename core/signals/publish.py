@@ -14,7 +14,7 @@ from core.columns import Level
 from core.delivery import fanout
 from core.market import ticks, timeframes
 from core.models import Signal, SignalEvent, SignalStatus
-from core.signals import lifecycle
+from core.signals import lifecycle, record, results
 from core.strategies.base import Decision
 
 
@@ -107,6 +107,7 @@ async def opened(
     signal = await session.get_one(Signal, signal_id)
     opening = SignalEvent(event="opened", price=signal.entry, candle=signal.candle, share=Decimal(0), stop=signal.stop)
     await _note(session, signal, [opening], now)
+    signal.seal = opening.seal
     if send_until is not None:
         symbol = plan.symbol
         await fanout.post(session, signal.id, await places.carrying(session, symbol), now=now, expires_at=send_until)
@@ -159,6 +160,7 @@ async def changed(
     if position.closed:
         signal.status = SignalStatus(last.event)
         signal.close_price, signal.close_candle, signal.closed_at = position.banked, last.candle, now
+        signal.brought = int(results.r(signal).scaleb(2))
     await session.flush()
     events = [
         SignalEvent(event=one.event, price=one.price, share=one.share, candle=one.candle, stop=one.stop)
@@ -180,8 +182,10 @@ def _fact(event: SignalEvent) -> dict[str, str]:
 
 
 async def _note(session: AsyncSession, signal: Signal, events: Sequence[SignalEvent], now: datetime) -> None:
-    """These events stand in the signal's history."""
+    """These events stand in the signal's history and, each under its seal, in the record."""
     for event in events:
         event.signal_id, event.at = signal.id, now
         session.add(event)
+        await session.flush()  # what happened before is refused here, before it would stand in the record again
+        event.seal = await record.append(session, signal, event, now=now)
     await session.flush()

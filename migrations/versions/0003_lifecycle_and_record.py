@@ -91,6 +91,7 @@ def upgrade() -> None:
             )
         )
         batch_op.add_column(sa.Column("seal", sa.String(length=64), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("brought", sa.BigInteger(), nullable=True))
         batch_op.drop_constraint(batch_op.f("uq_signals_strategy_exchange_symbol_timeframe_candle"), type_="unique")
         batch_op.drop_index(batch_op.f("ix_signals_open"), sqlite_where=sa.text("status = 'open'"))
         batch_op.create_index(

@@ -5,6 +5,7 @@ nothing, and stopping means waiting for our own loops.
 """
 
 import asyncio
+import hashlib
 from datetime import UTC, timedelta
 
 import structlog
@@ -122,7 +123,7 @@ class Scheduler:
             for alarm in report.alarms:
                 facts = {"key": alarm.key, "text": alarm.text}
                 for platform, chat in self._stack.settings.admin_chats:
-                    key = f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{chat}"[:100]
+                    key = _short(f"alarm:{alarm.key}:{alarm.first_at.timestamp():.0f}:{platform}:{chat}")
                     if await outbox.warn(session, platform, chat, facts, key=key, now=self._stack.clock()):
                         self._stack.bell.ring(f"outbox:{platform}")
 
@@ -134,6 +135,11 @@ class Scheduler:
             await inbox.forget(session, before=now - _BODIES_KEPT)
             await removal.sweep(session, before=now - _FORGOTTEN_AFTER, now=now)
             await health.clear_old(session, before=now - _QUIET, now=now)
+
+
+def _short(key: str) -> str:
+    """The key itself, or its hash where it is too long for a row: cut off, two operators would share it."""
+    return key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()
 
 
 async def run(held: stack.Stack, stop: asyncio.Event) -> None:

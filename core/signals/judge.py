@@ -74,7 +74,8 @@ async def candle(
             decision = _decided(watch, strategy, rows)
         except Exception as error:  # whoever wrote the strategy: the other watches go on
             log.exception("strategy_failed", watch=watch.key, candle=newest.open_time)
-            note, broken = f"the strategy failed: {type(error).__name__}: {error}"[:300], True
+            said = base.one_line(f"{type(error).__name__}: {error}")
+            note, broken = f"the strategy failed: {said}"[:300], True
         else:
             signal, note = await _publish(session, book, watch, decision, tick, moment.now, send_until)
     await _set_mark(session, watch.key, newest.open_time, note, moment, failed=broken)

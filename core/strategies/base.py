@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from core.market.series import Series
+
+_BREAKING = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class Direction(StrEnum):
@@ -101,7 +104,7 @@ class Strategy(ABC):
             target=float(said.target[-1]),
             stop=float(said.stop[-1]),
             expires_after=self.expires_after,
-            reason=reason,
+            reason=one_line(reason),
             figures=figures,
             candle_open_time=int(recent.open_time[-1]),
         )
@@ -143,6 +146,11 @@ def number(value: float, movement: float) -> str:
         return f"{value:.6g}"
     digits = 1 - math.floor(math.log10(movement)) if movement > 0 and math.isfinite(movement) else 2
     return f"{value:,.{min(max(digits, 2), 15)}f}".replace(",", "\u202f")
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without what no chat shows and no database keeps, such as NUL and half characters."""
+    return _BREAKING.sub(" ", text).strip(" ")
 
 
 def _has_sound_window(series: Series, warmup: int, candles: NDArray[np.intp]) -> NDArray[np.bool_]:

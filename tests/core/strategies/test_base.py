@@ -107,6 +107,19 @@ def test_prices_on_the_wrong_side_make_no_entry(direction: int, target: float, s
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Close 27\u202f412.10.", "Close 27\u202f412.10."),
+        ("  two\r\n\tlines \u2028", "two lines"),
+        ("nothing \0 and \ud83d half", "nothing and half"),
+        ("déjà vu 🎯", "déjà vu 🎯"),
+    ],
+)
+def test_a_text_becomes_one_line_that_every_database_keeps(text: str, line: str) -> None:
+    assert base.one_line(text) == line
+
+
+@pytest.mark.parametrize(
     ("value", "movement", "text"),
     [
         (27412.1, 155.2, "27\u202f412.10"),

@@ -16,6 +16,8 @@ from core import catalogue, db, errors, log
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
 PLATFORMS = ("telegram", "discord")
+_SHORTEST = 24
+"""Characters that the secret of an intake has at least; it cannot be guessed then, whoever tries."""
 
 
 class Settings(BaseSettings):
@@ -46,6 +48,7 @@ class Settings(BaseSettings):
     ccxt_timeframes: str = "1h"
     exchange_api_url: str = ""
     signalstack_config: str = ""
+    intake_secrets: SecretStr = SecretStr("")
     admins: str = ""
     grace_days: int = Field(default=3, ge=0, le=60)
     scan_seconds: float = Field(default=5.0, ge=0.1, le=60)
@@ -88,6 +91,12 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in parts if part.strip())
 
     @property
+    def intake_keys(self) -> dict[str, str]:
+        """The secret of each intake by the intake's key; what is not written as KEY=SECRET is left out."""
+        parts = (part.strip().partition("=") for part in self.intake_secrets.get_secret_value().split(","))
+        return {key.strip(): secret.strip() for key, sign, secret in parts if sign}
+
+    @property
     def admin_ids(self) -> frozenset[tuple[str, str]]:
         """The operators as (platform, numeric id) pairs."""
         pairs = (part.strip().partition(":") for part in self.admins.split(",") if part.strip())
@@ -113,7 +122,7 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
             faults += error.faults
     try:
         book = _catalogue(settings)
-        faults += book.faults()
+        faults += [*book.faults(), *_unready_intakes(settings, book)]
     except errors.ConfigError as error:
         faults += error.faults
     faults += _contradictions(settings)
@@ -168,6 +177,26 @@ def _unready_billing(settings: Settings, book: catalogue.Catalogue) -> list[str]
         found.append("STRIPE_WEBHOOK_SECRET is missing: without it nobody could tell Stripe's events from forged ones.")
     if settings.stripe and not book.by_price:
         found.append("STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml.")
+    return found
+
+
+def _unready_intakes(settings: Settings, book: catalogue.Catalogue) -> list[str]:
+    """What keeps the catalogue's intakes and their secrets apart; no name of unknown ones, a secret may stand there."""
+    keys, known = settings.intake_keys, [intake.key for intake in book.intakes]
+    parts = [part for part in settings.intake_secrets.get_secret_value().split(",") if part.strip()]
+    found = []
+    if len(keys) < len(parts):
+        found.append("INTAKE_SECRETS: write KEY=SECRET for each intake, separated by commas, each key once.")
+    if keys.keys() - set(known):
+        found.append(
+            "INTAKE_SECRETS has a secret for an intake that the catalogue does not have; remove it, or add it to the "
+            f"[[intakes]] (now: {', '.join(known) or 'none'})."
+        )
+    found += [
+        f"INTAKE_SECRETS has no secret for the intake '{key}': add {key}=SECRET with at least {_SHORTEST} characters."
+        for key in known
+        if len(keys.get(key, "")) < _SHORTEST
+    ]
     return found
 
 
@@ -251,6 +280,7 @@ def _keep_out_of_logs(settings: Settings) -> None:
         if isinstance(value, SecretStr):
             whole = value.get_secret_value()
             log.keep_out(whole, *(part.strip() for part in whole.split(",")))
+    log.keep_out(*settings.intake_keys.values())
     password = db.normalised(settings.database_url).password
     if password:
         log.keep_out(str(password))

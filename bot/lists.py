@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import messages
 from core import catalogue, rights
 from core.models import Signal, SignalEvent, SignalStatus
+from core.signals import marks
 
 _OPEN, _CLOSED = 5, 5
 _PAGE, _OPEN_PAGE = 10, 8
@@ -26,10 +27,18 @@ async def latest(
     plans = await _plans(session, member_id, book, now)
     about = Signal.symbol.in_(wanted) if wanted else true()
     newest = select(Signal).where(about).order_by(Signal.id.desc())
-    running = await session.scalars(newest.where(_open_to(plans)).limit(_OPEN))
+    running = (await session.scalars(newest.where(_open_to(plans)).limit(_OPEN))).all()
     ended = await session.scalars(newest.where(_ENDED).limit(_CLOSED))
     pairs = () if pair or len(watched) < 2 else watched
-    return messages.lists.latest([*running, *ended], book.service, paying=bool(plans), pairs=pairs)
+    live = await _live(session, running, book, now)
+    return messages.lists.latest([*running, *ended], book.service, paying=bool(plans), pairs=pairs, live=live)
+
+
+async def _live(
+    session: AsyncSession, shown: Sequence[Signal], book: catalogue.Catalogue, now: datetime
+) -> messages.lists.Live:
+    """How the open ones of these signals stand, in words."""
+    return messages.lists.live(shown, await marks.of(session, book, shown), now)
 
 
 def _watched(book: catalogue.Catalogue) -> list[str]:
@@ -67,7 +76,8 @@ async def opened(
     plans = await _plans(session, member_id, book, now)
     mine = select(Signal).where(_open_to(plans))
     shown, page, pages = await _page(session, mine.order_by(Signal.id.desc()), page, _OPEN_PAGE)
-    return messages.lists.opened(shown, book.service, paying=bool(plans), page=page, pages=pages)
+    live = await _live(session, shown, book, now)
+    return messages.lists.opened(shown, book.service, paying=bool(plans), page=page, pages=pages, live=live)
 
 
 async def history(session: AsyncSession, pair: str, page: int, book: catalogue.Catalogue) -> messages.Message:
@@ -104,4 +114,5 @@ async def one(
     events = await session.scalars(
         select(SignalEvent).where(SignalEvent.signal_id == number).order_by(SignalEvent.candle, SignalEvent.id)
     )
-    return messages.lists.whole(signal, events.all(), book.service, levels=has)
+    live = await _live(session, [signal], book, now)
+    return messages.lists.whole(signal, events.all(), book.service, levels=has, live=live)

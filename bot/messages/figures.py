@@ -27,6 +27,11 @@ def percent(value: Decimal) -> str:
     return f"{signed(value)}{THIN}%"
 
 
+def share(value: Decimal) -> str:
+    """A share of the whole as a percentage: 50 %, 33.33 %."""
+    return f"{(value * 100).normalize():f}{THIN}%"
+
+
 def r(value: Decimal) -> str:
     """A result in multiples of what was at risk: +1.60 R."""
     return f"{signed(value)}{THIN}R"

@@ -1,25 +1,37 @@
 """What we answer about signals: the latest, the open ones, the closed ones, a single one, and the public results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
 
 from bot.messages import figures, signals, text
 from core import catalogue, models
-from core.signals import tally
+from core.signals import marks, results, tally
 
 _PLANS = text.Button("Plans and prices", data="/plans")
 _LATEST = text.Button("Latest results", data="/latest")
 _MOST_PAIRS = 9
+Live = Mapping[int, Sequence[text.Line]]
+_NONE: Live = MappingProxyType({})
 
 
 def latest(
-    shown: Sequence[models.Signal], service: catalogue.Service, *, paying: bool, pairs: Sequence[str] = ()
+    shown: Sequence[models.Signal],
+    service: catalogue.Service,
+    *,
+    paying: bool,
+    pairs: Sequence[str] = (),
+    live: Live = _NONE,
 ) -> text.Message:
-    """The signals, newest first; callers leave out the open ones that the reader has not paid for."""
+    """The signals, newest first; callers leave out the open ones that the reader has not paid for.
+
+    `live` says of open ones, by their number, how they stand.
+    """
     head = "Latest signals" if paying else "Latest results"
     open_to = [] if paying else [text.BLANK, text.line("Open signals go to subscribers: ", text.command("/subscribe"))]
     return text.message(
         text.line(text.bold(head)),
-        *(_rows(shown) or [text.line("Nothing yet. Signals are rare on purpose; this list fills by itself.")]),
+        *(_rows(shown, live) or [text.line("Nothing yet. Signals are rare on purpose; this list fills by itself.")]),
         *open_to,
         *_fine_print(service),
         buttons=[*_pair_rows("latest", pairs), *([] if paying else [[_PLANS]])],
@@ -27,8 +39,14 @@ def latest(
     )
 
 
-def _rows(shown: Sequence[models.Signal]) -> list[text.Line]:
-    return [row for signal in shown for row in (text.BLANK, *signals.listed(signal))]
+def _rows(shown: Sequence[models.Signal], live: Live) -> list[text.Line]:
+    return [row for signal in shown for row in (text.BLANK, *signals.listed(signal, live.get(signal.id, ())))]
+
+
+def live(shown: Sequence[models.Signal], found: Mapping[int, marks.Mark], now: datetime) -> Live:
+    """How each open one of these signals stands, by its number, where its market is known to stand as found."""
+    running = [signal for signal in shown if signal.status == models.SignalStatus.OPEN]
+    return {signal.id: _standing(signal, found.get(signal.id), now) for signal in running}
 
 
 def _open(shown: Sequence[models.Signal]) -> bool:
@@ -50,10 +68,38 @@ def _pair_rows(command: str, pairs: Sequence[str]) -> list[list[text.Button]]:
     return [buttons[i : i + 3] for i in range(0, len(buttons), 3)]
 
 
+def _standing(signal: models.Signal, mark: marks.Mark | None, now: datetime) -> list[text.Line]:
+    """How an open signal stands at the newest known price: what it would bring, what is reached, where the stop is."""
+    reached = []
+    if signal.reached:
+        rest = f"{signal.reached} of {len(signal.levels)} reached, {figures.share(signal.left)} still open"
+        reached = [text.line(f"Target {rest}{_moved(signal)}")]
+    if mark is None:
+        return [*reached, text.line("The price now is not known yet.")]
+    old = f"{figures.age(max(0.0, (now - mark.at).total_seconds()))} old"
+    price = figures.price(mark.price, signal.tick)
+    if signal.filled is None:
+        return [*reached, text.line(f"Last price {price} ({old}); it counts from the open of the next candle.")]
+    so_far = f"{figures.percent(results.percent(signal, mark.price))} ({figures.r(results.r(signal, mark.price))})"
+    return [*reached, text.line(f"Last price {price} ({old}): ", text.bold(so_far), " so far")]
+
+
+def _moved(signal: models.Signal) -> str:
+    if signal.stop_now is None or signal.stop_now == signal.stop:
+        return ""
+    return f", stop loss moved from {figures.price(signal.stop, signal.tick)}"
+
+
 def opened(
-    shown: Sequence[models.Signal], service: catalogue.Service, *, paying: bool, page: int, pages: int
+    shown: Sequence[models.Signal],
+    service: catalogue.Service,
+    *,
+    paying: bool,
+    page: int,
+    pages: int,
+    live: Live = _NONE,
 ) -> text.Message:
-    """Open signals that the reader has, with their levels, and pages when they are many."""
+    """Open signals that the reader has, with their levels and how they stand, and pages when they are many."""
     if not paying:
         return text.message(
             "Open signals go to subscribers. Everybody may read how the closed ones ended.",
@@ -66,8 +112,10 @@ def opened(
         )
     return text.message(
         text.line(text.bold("Open signals" if pages < 2 else f"Open signals, page {page} of {pages}")),
-        *_rows(shown),
-        *_fine_print(service),
+        *_rows(shown, live),
+        text.BLANK,
+        text.line(signals.costs(shown[0])),
+        *_fine_print(service)[1:],
         buttons=[*_numbers(shown), _turn("open", page, pages)],
         paid=True,
     )
@@ -112,12 +160,21 @@ def _turn(line: str, page: int, pages: int) -> list[text.Button]:
 
 
 def whole(
-    signal: models.Signal, events: Sequence[models.SignalEvent], service: catalogue.Service, *, levels: bool
+    signal: models.Signal,
+    events: Sequence[models.SignalEvent],
+    service: catalogue.Service,
+    *,
+    levels: bool,
+    live: Live = _NONE,
 ) -> text.Message:
-    """One signal with everything that happened to it; its levels and reason for those who have it."""
-    shown = signals.whole(signal, events, levels=levels)
+    """One signal with everything that happened to it; its levels, its chart and its reason for those who have it."""
+    now = [*live.get(signal.id, ()), text.line(signals.costs(signal))] if _open([signal]) else []
+    shown = signals.whole(signal, events, levels=levels, live=now)
     more = [text.Button("Open signals", data="/open"), text.Button("Closed signals", data="/history")]
-    return text.message(*shown, *_fine_print(service), buttons=[more], paid=_open([signal]))
+    about = signal.id if levels else 0
+    return text.message(
+        *shown, *_fine_print(service), buttons=[more], picture=levels, paid=_open([signal]), about=about
+    )
 
 
 def which_signal() -> text.Message:

@@ -70,14 +70,10 @@ def _target(signal: models.Signal, number: int) -> text.Line:
     level, several = signal.levels[number], len(signal.levels) > 1
     way = figures.percent(results.planned_percent(signal, level.price))
     ratio = figures.r(results.planned_r(signal, level.price))
-    share = f": {_share(level.share)} out" if several else ""
+    share = f": {figures.share(level.share)} out" if several else ""
     stop = "" if level.stop is None else f", stop to {figures.price(level.stop, signal.tick)}"
     name = f"Target {number + 1} " if several else "Target "
     return text.line(name, text.bold(figures.price(level.price, signal.tick)), f" ({way}, {ratio}){share}{stop}")
-
-
-def _share(share: Decimal) -> str:
-    return f"{(share * 100).normalize():f}{figures.THIN}%"
 
 
 def _sealed(seal: str) -> list[text.Line]:
@@ -109,13 +105,13 @@ def update(signal: models.Signal, facts: dict[str, Any], service: catalogue.Serv
     stop, left = Decimal(changes[-1]["stop"]), Decimal(facts["left"])
     reached = ", ".join(one["event"].removeprefix("target") for one in changes)
     parts = [
-        text.line(f"{_share(Decimal(one['share']))} out at ", text.bold(_price(signal, one["price"])))
+        text.line(f"{figures.share(Decimal(one['share']))} out at ", text.bold(_price(signal, one["price"])))
         for one in changes
     ]
     return text.message(
         text.line(text.bold(f"◐ Target {reached} of {len(signal.levels)} hit"), f" · {_named(signal)}"),
         *parts,
-        text.line(f"{_share(left)} go on; stop loss at ", text.bold(figures.price(stop, signal.tick))),
+        text.line(f"{figures.share(left)} go on; stop loss at ", text.bold(figures.price(stop, signal.tick))),
         text.BLANK,
         *_sealed(changes[-1]["seal"]),
         *_fine_print(service),
@@ -179,7 +175,7 @@ def _duration(signal: models.Signal) -> str:
     return figures.counted((signal.close_candle - signal.candle) // timeframes.ms(signal.timeframe), "candle")
 
 
-def listed(signal: models.Signal) -> list[text.Line]:
+def listed(signal: models.Signal, live: Sequence[text.Line] = ()) -> list[text.Line]:
     """The signal as a paying member's list shows it: open ones with their levels, closed ones with their result."""
     if signal.status != SignalStatus.OPEN:
         return [result(signal)]
@@ -191,6 +187,7 @@ def listed(signal: models.Signal) -> list[text.Line]:
             text.bold(f"{_WORDS[signal.direction]} {signal.symbol}"), f" · {signal.timeframe} · #{signal.id} · open"
         ),
         text.line("Entry {}, target {}, stop loss {}".format(*levels)),
+        *live,
         *_times(signal, dated=True),
     ]
 
@@ -211,7 +208,9 @@ def _closes(signal: models.Signal, candle: int) -> datetime:
     return clock.from_ms(candle) + timedelta(seconds=timeframes.seconds(signal.timeframe))
 
 
-def whole(signal: models.Signal, events: Sequence[models.SignalEvent], *, levels: bool) -> list[text.Line]:
+def whole(
+    signal: models.Signal, events: Sequence[models.SignalEvent], *, levels: bool, live: Sequence[text.Line] = ()
+) -> list[text.Line]:
     """The signal and everything that happened to it; with `levels` also what only those may read who have it."""
     what = f"{signal.symbol} · {signal.timeframe} · #{signal.id}"
     running = signal.status == SignalStatus.OPEN
@@ -220,6 +219,8 @@ def whole(signal: models.Signal, events: Sequence[models.SignalEvent], *, levels
     return [
         text.line(text.bold(f"{_WORDS[signal.direction]} {what}"), " · open" if running else ""),
         *(_levels(signal) if levels else []),
+        *(_counted(signal) if levels else []),
+        *live,
         *(_times(signal, dated=True) if running else []),
         *ended,
         *([text.BLANK] if events or signal.late else []),
@@ -227,6 +228,13 @@ def whole(signal: models.Signal, events: Sequence[models.SignalEvent], *, levels
         *([text.line("It came too late to be sent as fresh.")] if signal.late else []),
         *([text.BLANK, text.line(signal.reason)] if levels and signal.reason else []),
     ]
+
+
+def _counted(signal: models.Signal) -> list[text.Line]:
+    """From which price the result counts, where that is not the published entry."""
+    if signal.filled is None or signal.filled == signal.entry:
+        return []
+    return [text.line(f"Counted from {figures.price(signal.filled, signal.tick)}, the open of the next candle")]
 
 
 _EVENTS = {
@@ -242,10 +250,11 @@ _EVENTS = {
 def _happened(signal: models.Signal, event: models.SignalEvent) -> text.Line:
     when = figures.moment(_closes(signal, event.candle))
     partly = event.event not in _EVENTS
-    said = f"target {event.event.removeprefix('target')} hit, {_share(event.share)} out at" if partly else ""
+    said = f"target {event.event.removeprefix('target')} hit, {figures.share(event.share)} out at" if partly else ""
     moved = "" if not partly or event.stop is None else f", stop loss at {figures.price(event.stop, signal.tick)}"
     price = figures.price(event.price, signal.tick)
-    return text.line(f"{when}: {said or _EVENTS[event.event]} {price}{moved}")
+    rest = f" ({figures.share(event.share)})" if not partly and 0 < event.share < 1 else ""
+    return text.line(f"{when}: {said or _EVENTS[event.event]} {price}{rest}{moved}")
 
 
 def late(signals: list[dict[str, object]], service: catalogue.Service) -> text.Message:

@@ -69,7 +69,8 @@ class Story:
             ("a signal reaches both channels with its chart, once each", self._signalled),
             ("Maya asks for her status and the latest signals on both chats", self._asks),
             ("Noah, who never paid, asks on both chats and gets nothing paid", self._refused),
-            ("the signal's end comes as a reply in both channels", self._ended),
+            ("its first target is hit: a reply in both channels, half is out, the stop moves", self._halfway),
+            ("the signal's end comes as a reply in both channels, with its result after costs", self._ended),
             ("Olga, the operator, sees that every part works and what the last round found", self._operates),
             ("Maya cancels in the billing portal and is told what it means", self._cancels),
             ("the paid month ends, Maya loses access and is told", self._leaves),
@@ -199,16 +200,25 @@ class Story:
                 raise MissingError(f"Noah was shown an open signal:\n{said}")
         return ""
 
+    async def _halfway(self) -> str:
+        message = await self._answered(checker_reading.parts, "the first target")
+        return ", ".join(message.text.splitlines()[:2])
+
     async def _ended(self) -> str:
-        _, number, message = await self._candles_until(checker_reading.updates, moment.LONGEST + 40)
-        if number != self._signal or message.reply_to is not self._opening:
-            raise MissingError("The end is no reply to the signal on Telegram.")
+        message = await self._answered(checker_reading.updates, "the end")
+        return ", ".join(message.text.splitlines()[:2])
+
+    async def _answered(self, reading: Reading, what: str) -> telegram.Message:
+        """What was told about the signal as a reply to it in both channels; as it lies in Telegram's."""
+        _, number, message = await self._candles_until(reading, moment.LONGEST + 40)
+        if message.reply_to is not self._opening:
+            raise MissingError(f"What was told of {what} is no reply to the signal on Telegram.")
         assert self._posted is not None
-        end = await self._world.post(SIGNALS, f"#{number}", after=self._posted.id, within=SOON)
-        if end.reply_to != self._posted.id:
-            raise MissingError("The end is no reply to the signal on Discord.")
-        words = message.text.splitlines()
-        return f"{words[0]}, {words[1]}"
+        heads = [line for line in message.text.splitlines()[:1] if f"#{number}" in line]
+        there = await self._world.post(SIGNALS, heads[0].partition(" · ")[0], after=self._posted.id, within=SOON)
+        if there.reply_to != self._posted.id:
+            raise MissingError(f"What was told of {what} is no reply to the signal on Discord.")
+        return message
 
     async def _operates(self) -> str:
         answer = await self._ask(OPERATOR, "/service", "Everything is working")
@@ -266,7 +276,8 @@ class Story:
         """Candles closed until such a post lay in the Telegram channel: how many, the signal's number, the post."""
 
         def found() -> list[checker.Copy]:
-            return reading(self._world.history.of("telegram_message", chat_id=VIP))
+            copies = reading(self._world.history.of("telegram_message", chat_id=VIP))
+            return [copy for copy in copies if self._signal in {0, copy.signal}]
 
         for count in range(1, most + 1):
             await self._world.next_candle()

@@ -122,7 +122,7 @@ class World(world_waits.Waits):
             "STRIPE_PRICE_ID": self.price["id"],
             "STRIPE_API_URL": self.addresses["stripe"],
             "EXCHANGE_API_URL": self.addresses["exchange"],
-            "CCXT_TRADING_PAIRS": ",".join(market.symbol for market in self.exchange.markets.values()),
+            "CCXT_TRADING_PAIRS": ",".join(self._symbols),
             "CCXT_TIMEFRAMES": self.timeframe,
             "SCAN_SECONDS": "0.2",
             "ADMINS": f"telegram:{OPERATOR}",
@@ -131,11 +131,15 @@ class World(world_waits.Waits):
             env |= {"DISCORD_BOT_TOKEN": self.discord.token, "DISCORD_API_URL": f"{self.addresses['discord']}/api"}
             env["ADMINS"] = f"telegram:{OPERATOR},discord:{OLGA_D}"
         notice = "" if self.label == market_history.REAL else self.label
-        if not (told := world_places.catalogue(notice, places=self.both)):
+        if not (told := world_places.catalogue(notice, self._symbols, self.timeframe, places=self.both)):
             return env
         path = self.folder / "signalstack.toml"
         path.write_text(told, encoding="utf-8")
         return env | {"SIGNALSTACK_CONFIG": str(path)}
+
+    @property
+    def _symbols(self) -> list[str]:
+        return [market.symbol for market in self.exchange.markets.values()]
 
     def expect_events_at(self, product_url: str) -> None:
         """Stripe sends its events to the product at this address."""

@@ -1,6 +1,8 @@
 """The community in the sandbox's world: its Discord server, its gated places on both chats, and who is where."""
 
-from tests.sandbox import checker, discord, discord_places, telegram
+from collections.abc import Iterable
+
+from tests.sandbox import checker, discord, discord_places, moment, telegram
 
 MEMBER, OPERATOR, STRANGER = 1001, 1002, 1003
 """Maya, Olga and Noah on Telegram."""
@@ -49,10 +51,16 @@ def furnish(on_telegram: telegram.Telegram, on_discord: discord.Discord) -> None
     on_discord.channel(GUILD, SIGNALS, "signals", private_to=[ROLE]).topic = f"For those with the role {PAYING}"
 
 
-def catalogue(notice: str, *, places: bool) -> str:
+def catalogue(notice: str, watched: Iterable[str], timeframe: str, *, places: bool) -> str:
     """What signalstack.toml says of this world; empty when it needs none."""
     service = f'[service]\nnotice = "{notice}"\n' if notice else ""
-    return service + (_CATALOGUE if places else "")
+    if not places:
+        return service
+    parts = ", ".join(f'{{ at = {one.at}, share = {one.share}, stop = "{one.stop}" }}' for one in moment.EXITS)
+    watches = [
+        f'[[watches]]\nsymbol = "{symbol}"\ntimeframe = "{timeframe}"\nexits = [{parts}]\n' for symbol in watched
+    ]
+    return "\n".join([service, *watches, _CATALOGUE])
 
 
 def gated(on_discord: discord.Discord) -> list[checker.Place]:

@@ -66,6 +66,12 @@ def _levels(signal: models.Signal) -> list[text.Line]:
     ]
 
 
+def planned(signal: models.Signal) -> list[text.Line]:
+    """What would be published of a signal that has no number yet; for operators."""
+    head = text.line(text.bold(f"{_WORDS[signal.direction]} {signal.symbol}"), f" · {signal.timeframe}")
+    return [head, *_levels(signal), *_times(signal, dated=False)]
+
+
 def _target(signal: models.Signal, number: int) -> text.Line:
     level, several = signal.levels[number], len(signal.levels) > 1
     way = figures.percent(results.planned_percent(signal, level.price))
@@ -85,7 +91,8 @@ def _times(signal: models.Signal, *, dated: bool) -> list[text.Line]:
     ends = text.line(f"Expires {figures.moment(clock.from_ms(signal.expires))}")
     if not dated:
         return [ends]
-    since = figures.moment(_closes(signal, signal.candle))
+    # By hand a signal is given while its candle is still running.
+    since = figures.moment(min(_closes(signal, signal.candle), signal.created_at))
     return [ends, text.line(f"Given {since}; the price may have moved since.")]
 
 
@@ -132,7 +139,7 @@ def closing(signal: models.Signal, service: catalogue.Service, *, seal: str = ""
     return text.message(
         text.line(text.bold(_end(signal)), f" · {_named(signal)}"),
         text.line(text.bold(_result(signal)), f" after {_duration(signal)}"),
-        text.line(f"Entry {figures.price(signal.filled or signal.entry, signal.tick)}, exit {_exit(signal)}"),
+        text.line(f"Entry {_entry(signal)}, exit {_exit(signal)}"),
         text.line(costs(signal)),
         text.BLANK,
         *_sealed(seal),
@@ -159,6 +166,14 @@ def costs(signal: models.Signal) -> str:
 
 def _result(signal: models.Signal) -> str:
     return f"{figures.percent(results.percent(signal))} ({figures.r(results.r(signal))})"
+
+
+def _entry(signal: models.Signal) -> str:
+    """The price that was published, and the one it counts from where the next candle opened elsewhere."""
+    said = figures.price(signal.entry, signal.tick)
+    if signal.filled in {None, signal.entry}:
+        return said
+    return f"{said}, filled at {figures.price(signal.filled, signal.tick)}"
 
 
 def _exit(signal: models.Signal) -> str:
@@ -248,7 +263,7 @@ _EVENTS = {
 
 
 def _happened(signal: models.Signal, event: models.SignalEvent) -> text.Line:
-    when = figures.moment(_closes(signal, event.candle))
+    when = figures.moment(min(_closes(signal, event.candle), event.at))
     partly = event.event not in _EVENTS
     said = f"target {event.event.removeprefix('target')} hit, {figures.share(event.share)} out at" if partly else ""
     moved = "" if not partly or event.stop is None else f", stop loss at {figures.price(event.stop, signal.tick)}"

@@ -135,6 +135,15 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
     return settings, book
 
 
+def book(env_file: Path | None = Path(".env")) -> catalogue.Catalogue:
+    """The catalogue alone, for what needs no database and no accounts; raises ConfigError with every fault of it."""
+    settings, faults = _settings(env_file)
+    found = _catalogue(settings)
+    if faults := [*faults, *found.faults()]:
+        raise errors.ConfigError(*dict.fromkeys(faults))
+    return found
+
+
 def _settings(env_file: Path | None) -> tuple[Settings, list[str]]:
     """The settings, with the default for each one that is faulty, and a sentence for each of these."""
     try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import itertools
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Float, String, cast, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
-from core.market import candles, timeframes
+from core.market import candles, exchange, refusals, timeframes
 from core.market.series import Row, Series
 
 MOST = 1_000_000
@@ -104,3 +106,46 @@ async def finer(
         if await session.scalar(select(models.Candle.open_time).where(*market, *others).limit(1)) is None:
             return dict.fromkeys(open_times, ())
         return {open_time: await candles.within(session, key, open_time) for open_time in sorted(open_times)}
+
+
+async def fill(
+    database: db.Database,
+    door: exchange.Exchange,
+    key: candles.Key,
+    *,
+    since: int,
+    until: int,
+    now: datetime,
+    said: Callable[[int], None],
+) -> list[str]:
+    """The table has what the exchange has from `since` to `until`; `said` hears how many candles each page brought.
+
+    Only what the table does not have is asked for. Gives back what the exchange could not answer, a sentence each: a
+    stretch without trades looks the same. Raises UnreachableError or BarredError when it does not answer at all.
+    """
+    length, clock_ms = timeframes.ms(key.timeframe), await door.now_ms(key.symbol)
+    tick = await door.tick(key.symbol)
+    async with database.transaction() as session:
+        await candles.keep_tick(session, key.exchange, key.symbol, tick, now=now)
+    until = min(until, candles.newest_due(key.timeframe, clock_ms))
+    missed = []
+    for first, last in await _missing(database, key, since, until):
+        end = last + length + candles.LAG_MS
+        try:
+            async for page in door.pages(key.symbol, key.timeframe, since=first, now_ms=end):
+                async with database.transaction() as session:
+                    await candles.keep(session, key, page)
+                said(len(page))
+        except refusals.UnusableError as error:
+            missed.append(str(error))
+    return missed
+
+
+async def _missing(database: db.Database, key: candles.Key, since: int, until: int) -> list[tuple[int, int]]:
+    """The stretches of candles that the table does not have, as first and last open time."""
+    length = timeframes.ms(key.timeframe)
+    since = timeframes.floor(key.timeframe, since + length - 1)
+    async with database.reading() as session:
+        rows = [row[0] async for page in _pages(session, key, since, until) for row in page]
+    edges = [since - length, *sorted(rows), timeframes.floor(key.timeframe, until) + length]
+    return [(one + length, other - length) for one, other in itertools.pairwise(edges) if other - one > length]

@@ -10,6 +10,9 @@ import pydantic
 from core.market.series import Series
 from core.strategies import base, indicators
 
+# Below this share of the price a difference is rounding: where prices rise evenly the MACD is its own mean.
+_STILL = 1e-12
+
 
 class MacdTrendParams(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,9 +60,9 @@ class MacdTrend(base.Strategy):
     def entries(self, series: Series) -> base.Entries:
         macd, line, trend, atr = self._lines(series)
         with np.errstate(all="ignore"):
-            ahead, above = macd - line, series.close - trend
-            up = (ahead[1:] > 0) & (ahead[:-1] <= 0) & (above[1:] > 0)
-            down = (ahead[1:] < 0) & (ahead[:-1] >= 0) & (above[1:] < 0) & self.params.allow_short
+            ahead, above, still = macd - line, series.close - trend, _STILL * series.close
+            up = (ahead[1:] > still[1:]) & (ahead[:-1] <= still[:-1]) & (above[1:] > 0)
+            down = (ahead[1:] < -still[1:]) & (ahead[:-1] >= -still[:-1]) & (above[1:] < 0) & self.params.allow_short
         candles = np.flatnonzero(up | down) + 1
         direction = np.where(up[candles - 1], 1, -1).astype(np.int8)
         entry, reach = series.close[candles], direction * atr[candles]

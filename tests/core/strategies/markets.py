@@ -61,6 +61,17 @@ _FAULTS = draws.tuples(
 )
 
 
+def candles(*closes: float) -> Series:
+    """Each candle opens at the close before and reaches half a unit beyond both."""
+    opens = [closes[0], *closes[:-1]]
+    return Series.from_rows(
+        [
+            (START + i * HOUR, o, max(o, c) + 0.5, min(o, c) - 0.5, c, 1.0)
+            for i, (o, c) in enumerate(zip(opens, closes, strict=True))
+        ]
+    )
+
+
 def markets(faulty: bool = True) -> draws.SearchStrategy[Market]:
     """Markets of up to 300 candles; with `faulty` also gaps and figures that no exchange should give."""
     return draws.builds(

@@ -4,22 +4,10 @@ from collections.abc import Sequence
 import pytest
 
 from core import errors, strategies
-from core.market.series import Series
 from core.strategies import base
-from tests.core.strategies.markets import HOUR, START
+from tests.core.strategies.markets import HOUR, START, candles
 
 SMALL = {"window": 5, "threshold": 1.5, "atr_window": 2, "stop_atr": 1.0, "min_reward_risk": 0}
-
-
-def candles(*closes: float) -> Series:
-    """Each candle opens at the close before and reaches half a unit beyond both."""
-    opens = [closes[0], *closes[:-1]]
-    return Series.from_rows(
-        [
-            (START + i * HOUR, o, max(o, c) + 0.5, min(o, c) - 0.5, c, 1.0)
-            for i, (o, c) in enumerate(zip(opens, closes, strict=True))
-        ]
-    )
 
 
 def directions(closes: Sequence[float], **params: object) -> list[int]:

@@ -1,10 +1,10 @@
-"""Commands about signals: the latest, the open ones, one of them, the closed ones, and the public results."""
+"""Commands about signals: the latest, the open ones, one of them, the closed ones, all results and their record."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import lists, messages
 from bot.commands import asking
-from core.signals import tally
+from core.signals import record, tally
 
 
 async def latest(session: AsyncSession, visit: asking.Visit) -> messages.Message:
@@ -35,6 +35,21 @@ async def history(session: AsyncSession, visit: asking.Visit) -> messages.Messag
     return await lists.history(session, pair.strip(), page or 1, visit.desk.catalogue)
 
 
-async def record(session: AsyncSession, visit: asking.Visit) -> messages.Message:
+async def results(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     """Everything that closed, counted."""
-    return messages.lists.record(await tally.count(session), visit.desk.catalogue.service)
+    return messages.record.all_results(await tally.count(session), visit.desk.catalogue, _page(visit))
+
+
+async def verify(session: AsyncSession, visit: asking.Visit) -> messages.Message:
+    """What the record has about the signal with this number, the same for everybody."""
+    number = asking.number(visit.argument)
+    if number is None:
+        return messages.record.which()
+    noted = await record.about(session, number)
+    if not noted:
+        return messages.record.no_entries(number)
+    return messages.record.entries_of(number, noted, await record.head(session), _page(visit))
+
+
+def _page(visit: asking.Visit) -> str:
+    return f"{visit.desk.settings.public_url}/record"

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from bot.messages import figures, signals, text
 from core import catalogue, models
-from core.signals import marks, results, tally
+from core.signals import marks, results
 
 _PLANS = text.Button("Plans and prices", data="/plans")
 _LATEST = text.Button("Latest results", data="/latest")
@@ -171,7 +171,7 @@ def whole(
     now = [*live.get(signal.id, ()), text.line(signals.costs(signal))] if _open([signal]) else []
     shown = signals.whole(signal, events, levels=levels, live=now)
     more = [text.Button("Open signals", data="/open"), text.Button("Closed signals", data="/history")]
-    about = signal.id if levels else 0
+    about = f"signal:{signal.id}" if levels else ""
     return text.message(
         *shown, *_fine_print(service), buttons=[more], picture=levels, paid=_open([signal]), about=about
     )
@@ -194,47 +194,3 @@ def no_signal(number: int) -> text.Message:
         "whose plan has them.",
         buttons=[[_LATEST, _PLANS]],
     )
-
-
-def record(counted: tally.Tally, service: catalogue.Service) -> text.Message:
-    """The public results: everything that closed is counted, losses included."""
-    if not counted.closed:
-        return text.message(
-            text.line(text.bold("Results")),
-            "No signal has closed yet, so there are no results to show.",
-            *_fine_print(service),
-            buttons=[[_LATEST]],
-        )
-    return text.message(
-        text.line(text.bold(f"All results: {figures.counted(counted.closed, 'closed signal')}")),
-        *_span(counted),
-        f"✓ Target hit: {counted.target}",
-        f"✕ Stopped: {counted.stopped}",
-        f"○ Expired: {counted.expired}",
-        text.line("Together: ", text.bold(figures.r(counted.r)), ", after assumed fees and slippage"),
-        f"With a gain: {counted.gains}, with a loss: {counted.losses}",
-        _rate(counted),
-        *_late(counted),
-        f"Open now and not counted: {counted.running}",
-        "1 R is what was at risk between entry and stop loss. Every signal that was published is counted.",
-        *_fine_print(service),
-        buttons=[[text.Button("Closed signals", data="/history"), _LATEST]],
-    )
-
-
-def _span(counted: tally.Tally) -> list[text.Line]:
-    if not (counted.first and counted.last):
-        return []
-    return [text.line(f"Published and closed from {figures.day(counted.first)} to {figures.day(counted.last)}")]
-
-
-def _rate(counted: tally.Tally) -> text.Line:
-    if counted.rate is None:
-        return text.line(f"Too few for a rate: we name one from {tally.ENOUGH} closed signals on.")
-    return text.line(f"Share with a gain: {counted.rate:.1f} %, which says nothing about the next one.")
-
-
-def _late(counted: tally.Tally) -> list[text.Line]:
-    if not counted.late:
-        return []
-    return [text.line(f"Of these came too late to be sent as fresh, after an outage: {counted.late}")]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import figures, linked, signals, text
+from bot.messages import figures, linked, record, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -167,6 +167,10 @@ def alarm(facts: Facts, _service: catalogue.Service) -> text.Message:
     )
 
 
+def record_head(facts: Facts, service: catalogue.Service) -> text.Message:
+    return record.head(facts, service)
+
+
 NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
     function.__name__: function
     for function in (
@@ -187,5 +191,6 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         broadcast,
         late_summary,
         alarm,
+        record_head,
     )
 }

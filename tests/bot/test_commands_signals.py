@@ -172,7 +172,7 @@ async def test_results_count_everything_and_name_no_rate_too_early(chat: Chat) -
     words = await chat.said("/record")
 
     assert "All results: 3 closed signals" in words
-    assert "✓ Target hit: 1\n✕ Stopped: 1\n○ Expired: 1\nTogether: +0.56 R, before fees" in words
+    assert "✓ Target hit: 1\n✕ Stopped: 1\n○ Expired: 1\nTogether: +0.56 R, after assumed fees" in words
     assert "With a gain: 1, with a loss: 1" in words
     assert "Too few for a rate: we name one from 30 closed signals on." in words
     assert "too late to be sent as fresh, after an outage: 1" in words

@@ -167,7 +167,7 @@ class Courier:
             return None, ""
         picture = pictures.Picture("")
         if message.picture and not parcel.plain:
-            picture = await uploading.enter_async_context(self._pictures.to(parcel, signal))
+            picture = await uploading.enter_async_context(self._pictures.to(message, signal, parcel.kind))
         ready = platforms.Parcel(
             address=parcel.address,
             message=message,

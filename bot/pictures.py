@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import structlog
 
-from bot import painting
+from bot import messages, painting
 from core import clock, db, models, stack
 from core.delivery import claims
 from core.market import series
@@ -35,8 +35,9 @@ class Picture:
 
 def about(parcel: claims.Parcel) -> int:
     """The number of the signal that the delivery tells of or shows, 0 for none."""
-    said = (parcel.payload or {}).get("message") or {}
-    return parcel.signal_id or said.get("about") or 0
+    said = str(((parcel.payload or {}).get("message") or {}).get("about") or "")
+    what, _, number = said.partition(":")
+    return parcel.signal_id or (int(number) if what == "signal" else 0)
 
 
 class Pictures:
@@ -56,14 +57,16 @@ class Pictures:
         nothing = charts.Chart("BTC/USDT", "1h", "long", two, three, one, clock.from_ms(3 * 3_600_000))
         await asyncio.to_thread(charts.draw, series.Series.from_rows(rows), nothing)
 
-    def to(self, parcel: claims.Parcel, signal: models.Signal | None) -> AbstractAsyncContextManager[Picture]:
-        """The picture that belongs to this delivery: of the signal that it is about, or of a backtest."""
-        number = ((parcel.payload or {}).get("backtest") or {}).get("id")
-        if number is not None:
-            return self._once(f"backtest:{number}", lambda: painting.backtest(self._stack, number))
+    def to(
+        self, message: messages.Message, signal: models.Signal | None, kind: str
+    ) -> AbstractAsyncContextManager[Picture]:
+        """The picture of the signal or the backtest that this message, of a delivery of this kind, is about."""
+        what, _, number = message.about.partition(":")
+        if what == "backtest":
+            return self._once(message.about, lambda: painting.backtest(self._stack, int(number)))
         if signal is None:
             return nullcontext(Picture(""))
-        return self.of(signal, ended=parcel.kind != "opening" and signal.status != models.SignalStatus.OPEN)
+        return self.of(signal, ended=kind != "opening" and signal.status != models.SignalStatus.OPEN)
 
     @asynccontextmanager
     async def _once(self, key: str, paint: Paint) -> AsyncIterator[Picture]:

@@ -64,7 +64,8 @@ Rows = tuple[tuple[Button, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What we say once; `picture`: one belongs to it, in an answer the chart of the signal `about`.
+    """What we say once; `picture`: one belongs to it, in an answer the one that `about` names: "signal:12"
+    is its chart, "backtest:3" what its trades add up to.
 
     `paid`: it is for its reader alone, so that a platform which can forbid forwarding does.
     """
@@ -73,7 +74,7 @@ class Message:
     buttons: Rows = ()
     picture: bool = False
     paid: bool = False
-    about: int = 0
+    about: str = ""
 
     @property
     def plain(self) -> str:
@@ -95,7 +96,7 @@ class Message:
         """The message that `as_dict` wrote down."""
         lines = tuple(tuple(Span(*span) for span in line) for line in data["lines"])
         buttons = tuple(tuple(Button(*button) for button in row) for row in data["buttons"])
-        return cls(lines, buttons, bool(data["picture"]), bool(data.get("paid")), data.get("about") or 0)
+        return cls(lines, buttons, bool(data["picture"]), bool(data.get("paid")), data.get("about") or "")
 
 
 def line(*pieces: str | Span) -> Line:
@@ -131,7 +132,7 @@ def message(
     buttons: Iterable[Sequence[Button]] = (),
     picture: bool = False,
     paid: bool = False,
-    about: int = 0,
+    about: str = "",
 ) -> Message:
     """A message of these lines and rows of buttons."""
     rows = tuple(tuple(row) for row in buttons if row)

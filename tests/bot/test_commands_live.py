@@ -43,7 +43,7 @@ async def keep(chat: Chat, timeframe: str, open_time: int, close: str) -> None:
 def event(name: str, price: str, hours: int, **given: Any) -> models.SignalEvent:
     candle = signals.CANDLE + hours * HOUR
     return models.SignalEvent(
-        signal_id=12, event=name, price=Decimal(price), candle=candle, at=clock.from_ms(candle), **given
+        signal_id=12, event=name, price=Decimal(price), candle=candle, at=clock.from_ms(candle + HOUR), **given
     )
 
 
@@ -99,7 +99,7 @@ async def test_the_whole_history_names_parts_moves_result_and_costs(chat: Chat) 
     assert "16:00 UTC: stopped at 27 412.10 (50 %)" in words
     assert "Counted: 0.1 % fee and 0.05 % slippage at each side." in words
     assert "Last price" not in words
-    assert (message.picture, message.about) == (True, 12)
+    assert (message.picture, message.about) == (True, "signal:12")
     assert messages.Message.from_dict(message.as_dict()) == message
 
 
@@ -109,7 +109,7 @@ async def test_who_does_not_have_a_signal_sees_neither_its_fill_nor_its_chart(ch
     message = await chat.ask("/signal 12", person="9")
 
     assert "27 420.00" not in message.plain.replace("\u202f", " ")
-    assert (message.picture, message.about) == (False, 0)
+    assert (message.picture, message.about) == (False, "")
 
 
 async def test_closed_signals_count_the_average_of_their_parts(chat: Chat) -> None:

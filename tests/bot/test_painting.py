@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot import painting, pictures
+from bot.messages import text
 from core import clock, db, models, stack
 from core.columns import Level
 from core.delivery import claims
@@ -90,16 +91,16 @@ async def test_a_signal_that_lasted_long_is_drawn_with_what_came_before(
 async def test_openings_and_ends_are_pictures_of_their_own(held: stack.Stack) -> None:
     signal, shown = await ended(held, event("stopped", "27506.05", 7)), pictures.Pictures(held, "telegram")
 
-    async with shown.to(parcel("opening", signal_id=12), signal) as opening:
+    async with shown.to(text.message("It begins"), signal, "opening") as opening:
         await shown.keep(opening.key, "file-1")
-    async with shown.to(parcel("update", signal_id=12), signal) as end:
+    async with shown.to(text.message("It is over"), signal, "update") as end:
         await shown.keep(end.key, "file-2")
-    async with shown.to(parcel("reply", payload={"message": {"about": 12}}), signal) as asked:
+    async with shown.to(text.message("An answer", about="signal:12"), signal, "reply") as asked:
         assert asked.file_id == "file-2"
 
     assert (opening.key, end.key) == ("signal:12", "signal:12:end")
     assert opening.data != end.data
-    assert pictures.about(parcel("reply", payload={"message": {"about": 12}})) == 12
+    assert pictures.about(parcel("reply", payload={"message": {"about": "signal:12"}})) == 12
     assert pictures.about(parcel("notice", payload={"name": "broadcast"})) == 0
 
 
@@ -111,13 +112,13 @@ async def test_a_backtest_is_drawn_for_one_reader_and_keeps_no_name(held: stack.
         session.add_all([models.Backtest(id=3, key="a", result=result, **done), models.Backtest(id=4, key="b", **done)])
     shown = pictures.Pictures(held, "telegram")
 
-    async with shown.to(parcel("reply", payload={"backtest": {"id": 3}}), None) as picture:
+    async with shown.to(text.message("Done", about="backtest:3"), None, "reply") as picture:
         assert picture.data is not None
         assert picture.key == ""
     for missing in (4, 5):
-        async with shown.to(parcel("reply", payload={"backtest": {"id": missing}}), None) as picture:
+        async with shown.to(text.message("Done", about=f"backtest:{missing}"), None, "reply") as picture:
             assert picture == pictures.Picture("")
-    async with shown.to(parcel("reply", payload={"message": {}}), None) as picture:
+    async with shown.to(text.message("Words"), None, "reply") as picture:
         assert picture == pictures.Picture("")
 
 

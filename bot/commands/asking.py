@@ -85,7 +85,7 @@ class Option:
     """Something that can be said with a command, for platforms that ask for it by name.
 
     `kind`: "text", "number", "user" (said as platform:number), "pair" (one of the watched, completed while typing),
-    "plan" (one of the catalogue's), or "choice" (one of `choices`).
+    "plan" (one of the catalogue's), or "choice" (one of `choices`). `word` is said before it in the command line.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Option:
     required: bool = False
     kind: str = "text"
     choices: tuple[str, ...] = ()
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bot.commands import (
     membership,
     oversight,
     personal,
+    posting,
     reading,
 )
 from bot.commands.asking import Command, Option
@@ -147,6 +148,25 @@ COMMANDS: Sequence[Command] = (
         Option("id", "The number of the delivery", required=True, kind="number"),
     ),
     _for_operators("stats", "members and deliveries in figures", oversight.stats),
+    _for_operators(
+        "post",
+        "a signal by hand: PAIR long|short [ENTRY] stop PRICE targets PRICE…",
+        posting.post,
+        Option("pair", "One market, such as BTC", required=True, kind="pair"),
+        Option("direction", "Which way", required=True, kind="choice", choices=("long", "short")),
+        Option("entry", "The entry; the last known close if left out", word="entry"),
+        Option("stop", "The stop loss", required=True, word="stop"),
+        Option("targets", "One price or several; parts as in 28000:50%:entry 28500:50%", required=True, word="targets"),
+        Option("expires", "For how many candles", kind="number", word="expires"),
+        Option("reason", "Why, for those who read it", word="reason"),
+    ),
+    _for_operators(
+        "close",
+        "end an open signal: ID [PRICE]",
+        posting.close,
+        Option("id", "The number of the signal", required=True, kind="number"),
+        Option("price", "A price near the last known close, which it is if left out"),
+    ),
     _for_operators(
         "pause", "no new signals: [REASON]", announcing.pause, Option("reason", "Why, for the record of operators")
     ),

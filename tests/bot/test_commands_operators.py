@@ -26,6 +26,8 @@ LINES = {
     "pause": "for a test",
     "resume": "",
     "broadcast": "Hello everybody",
+    "post": "BTC long stop 95 targets 110",
+    "close": "1",
 }
 ACTORS: dict[str, dict[str, Any]] = {
     "a stranger": {"person": "99"},

@@ -122,8 +122,8 @@ def _line(words: str, options: Sequence[Json]) -> str:
     """The command line that this stands for, its values in the order of our table."""
     command = registration.by_words(words)
     given = {option["name"]: option for option in options}
-    order = [option.name for option in command.options] if command else []
-    values = [_value(given[name]) for name in order if name in given]
+    order = command.options if command else ()
+    values = [f"{one.word} {_value(given[one.name])}".lstrip() for one in order if one.name in given]
     return " ".join([f"/{command.name if command else words.replace(' ', '_')}", *values])
 
 

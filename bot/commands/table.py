@@ -17,6 +17,7 @@ from bot.commands import (
     personal,
     posting,
     reading,
+    tools,
 )
 from bot.commands.asking import Command, Option
 from core import places, rights
@@ -89,7 +90,15 @@ COMMANDS: Sequence[Command] = (
         slash="signals history",
         options=(_PAIR,),
     ),
-    Command("record", "all results, losses included", reading.record, "signals", group=True),
+    Command("record", "all results, losses included", reading.results, "signals", group=True),
+    Command(
+        "verify",
+        "a signal in the public record; add its number",
+        reading.verify,
+        "signals",
+        slash="signals verify",
+        options=(Option("id", "The number of the signal", required=True, kind="number"),),
+    ),
     Command("plans", "plans and prices", membership.overview, "membership", group=True),
     Command("subscribe", "get the signals", membership.subscribe, "membership", options=(_PLAN,)),
     Command("status", "your access, and until when", membership.status, "membership", slash="membership status"),
@@ -116,6 +125,17 @@ COMMANDS: Sequence[Command] = (
     ),
     Command("mute", "no signals in private for now", arrival.mute, "delivery", slash="settings mute"),
     Command("unmute", "signals again", arrival.unmute, "delivery", slash="settings unmute"),
+    Command(
+        "apikey",
+        "keys for your own tools",
+        tools.apikey,
+        "data",
+        slash="settings apikey",
+        options=(
+            Option("action", "Make or end one; without it you see yours", kind="choice", choices=tools.CHOICES),
+            Option("name", "A name for the new one, or the beginning of the one that ends"),
+        ),
+    ),
     Command("privacy", "what we know about you", personal.policy, "data", slash="privacy policy"),
     Command("export", "a copy of everything we keep about you", personal.export, "data", slash="privacy export"),
     Command("delete", "delete everything about you", personal.delete, "data", slash="privacy delete"),

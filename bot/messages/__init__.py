@@ -18,6 +18,7 @@ from bot.messages import (
     signals,
     standing,
     text,
+    tools,
 )
 from bot.messages.text import Button, Message, Span, split, units
 from core import catalogue, models
@@ -44,6 +45,7 @@ __all__ = [
     "split",
     "standing",
     "text",
+    "tools",
     "units",
 ]
 

@@ -7,13 +7,14 @@ from core.models.base import Base
 from core.models.billing import Checkout, Customer, PlanPrice, Subscription
 from core.models.ledgers import Delivery, Inbox, State, Upload
 from core.models.market import Candle, Market
-from core.models.members import Audit, Grant, Identity, LinkRequest, Member
+from core.models.members import ApiKey, Audit, Grant, Identity, LinkRequest, Member
 from core.models.places import Place, PlacePlan, Presence, Round
 from core.models.running import Alarm, Heartbeat, Identify, Lease, Switch
 from core.models.signals import Backtest, RecordEntry, ScanMark, Signal, SignalEvent, SignalStatus
 
 __all__ = [
     "Alarm",
+    "ApiKey",
     "Audit",
     "Backtest",
     "Base",

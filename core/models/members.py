@@ -49,6 +49,20 @@ class Identity(Base):
     )
 
 
+class ApiKey(Base):
+    """A key for a member's own tools: `prefix` names it, `hash` is all we keep of the rest."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    name: Mapped[str] = mapped_column(String(40))
+    prefix: Mapped[str] = mapped_column(String(12), unique=True)
+    hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class Grant(Base):
     """Access that an operator gave by hand; for ever when `until` is empty."""
 

@@ -26,6 +26,7 @@ COVERED = {
     "grants": "grants",
     "checkouts": "checkouts",
     "backtests": "backtests",
+    "api_keys": "api_keys",
     "presences": "places",
     "link_requests": "link_requests",
     "audit": "record_of_operators",
@@ -79,13 +80,13 @@ def _value(value: Any) -> Any:
 
 
 async def _owned(session: AsyncSession, member_id: int) -> dict[str, Any]:
-    tables = (models.Subscription, models.Customer, models.Grant, models.Checkout, models.Backtest)
+    tables = (models.Subscription, models.Customer, models.Grant, models.Checkout, models.Backtest, models.ApiKey)
     found = {}
     for table in tables:
         rows = await session.scalars(
             select(table).where(table.member_id == member_id).order_by(*table.__table__.primary_key)
         )
-        found[table.__tablename__] = _rows(rows)
+        found[table.__tablename__] = _rows(rows, "hash")
     return found
 
 

@@ -14,7 +14,6 @@ from core import db, errors, health, models, places
 from core.billing import subscriptions
 from core.delivery import claims, outcomes
 from core.models import (
-    Backtest,
     Checkout,
     Delivery,
     Grant,
@@ -84,7 +83,8 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     pages = update(Checkout).where(Checkout.member_id == member_id)
     await db.execute(session, pages.where(Checkout.state == "open").values(state="expired"))
     await db.execute(session, pages.values(url=None))
-    await db.execute(session, delete(Backtest).where(Backtest.member_id == member_id))
+    await db.execute(session, delete(models.Backtest).where(models.Backtest.member_id == member_id))
+    await db.execute(session, delete(models.ApiKey).where(models.ApiKey.member_id == member_id))
     gone = update(Member).where(Member.id == member_id)
     await db.execute(session, gone.values(deleted_at=now, muted=False))
 

@@ -67,6 +67,8 @@ async def _paid(session: Any, member_id: int, now: datetime, *, charged: bool) -
     session.add(models.Checkout(member_id=member_id, state="open", created_at=now, expires_at=now + DAY, **page))
     asked = {"key": "canary:1", "platform": "telegram", "address": "700123456", "request": {"symbol": "BTC/USDT"}}
     session.add(models.Backtest(member_id=member_id, created_at=now, **asked))
+    key = {"name": "canary's laptop", "prefix": "abcdefgh", "hash": "0" * 64}
+    session.add(models.ApiKey(member_id=member_id, created_at=now, **key))
 
 
 async def _records(session: Any, who: Identity, now: datetime) -> None:

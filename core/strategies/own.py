@@ -110,6 +110,8 @@ def _faults(path: Path, kind: type[base.Strategy]) -> Iterator[str]:
     name, params = getattr(kind, "name", None), getattr(kind, "Params", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         yield f"{said} needs a `name` of small letters, digits and underscores, at most 40, not {name!r}."
+    elif name == "operator" or name.startswith("intake_"):
+        yield f"{said} cannot be named {name!r}: that is what signals by hand and from intakes are called."
     if not (inspect.isclass(params) and issubclass(params, pydantic.BaseModel)):
         yield f"{said} needs `Params`, a class that inherits from pydantic.BaseModel."
         return

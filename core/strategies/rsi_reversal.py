@@ -14,12 +14,12 @@ from core.strategies import base, indicators
 class RsiReversalParams(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    window: int = pydantic.Field(14, ge=2, le=5000, description="Changes of the close in the RSI.")
-    oversold: float = pydantic.Field(25.0, gt=0, lt=50, description="RSI above which a fallen market has turned.")
-    overbought: float = pydantic.Field(75.0, gt=50, lt=100, description="RSI below which a risen market has turned.")
+    window: int = pydantic.Field(24, ge=2, le=5000, description="Changes of the close in the RSI.")
+    oversold: float = pydantic.Field(30.0, gt=0, lt=50, description="RSI above which a fallen market has turned.")
+    overbought: float = pydantic.Field(70.0, gt=50, lt=100, description="RSI below which a risen market has turned.")
     atr_window: int = pydantic.Field(14, ge=1, le=5000, description="Candles in the average true range.")
-    stop_atr: float = pydantic.Field(2.0, gt=0, le=50, description="Average true ranges between entry and stop.")
-    target_atr: float = pydantic.Field(3.0, gt=0, le=50, description="Average true ranges between entry and target.")
+    stop_atr: float = pydantic.Field(3.0, gt=0, le=50, description="Average true ranges between entry and stop.")
+    target_atr: float = pydantic.Field(4.0, gt=0, le=50, description="Average true ranges between entry and target.")
     allow_short: bool = pydantic.Field(True, description="Also enter short, when the RSI comes down.")
     expires_after: int = pydantic.Field(48, ge=1, le=10_000, description="Candles after which a signal ends.")
 

@@ -281,6 +281,8 @@ async def test_metrics_count_requests_by_pattern_and_the_ledgers_by_state(both: 
     await both.subscribe(anna)
     async with both.stack.db.transaction() as session:
         await health.beat(session, "webhooks.site", limit=90, now=both.now - timedelta(seconds=7))
+        for watch, failures in (("mine binance BTC/USDT 1h", 3), ("rsi_reversal binance BTC/USDT 1h", 0)):
+            session.add(models.ScanMark(watch=watch, candle=0, scanned_at=both.now, failures=failures))
     await get(both, "/nowhere")
     status, text = await get(both, "/metrics")
     assert status == 200
@@ -292,6 +294,9 @@ async def test_metrics_count_requests_by_pattern_and_the_ledgers_by_state(both: 
         'signalstack_heartbeat_limit_seconds{part="webhooks.site"} 90.0',
         "signalstack_deliveries_ambiguous 0.0",
         "signalstack_alarms_open 0.0",
+        "# TYPE signalstack_strategy_failures_total counter",
+        'signalstack_strategy_failures_total{watch="mine binance BTC/USDT 1h"} 3.0',
+        'signalstack_strategy_failures_total{watch="rsi_reversal binance BTC/USDT 1h"} 0.0',
     ):
         assert line in text
     assert re.search(r'signalstack_inbox_items\{source="stripe",state="done"\} \d+', text)

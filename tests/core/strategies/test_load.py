@@ -114,6 +114,8 @@ def test_a_file_that_was_corrected_is_read_anew(tmp_path: Path) -> None:
         (GOOD.replace("def explain", "def explane"), "bad.py defines no whole strategy: Mine lacks explain"),
         (GOOD.replace('name = "mine"', ""), "needs a `name` of small letters, digits and underscores"),
         (GOOD.replace('"mine"', '"My own"'), "at most 40, not 'My own'"),
+        (GOOD.replace('"mine"', '"operator"'), "cannot be named 'operator': that is what signals by hand"),
+        (GOOD.replace('"mine"', '"intake_mine"'), "cannot be named 'intake_mine'"),
         (GOOD.replace('"mine"', "7"), "at most 40, not 7"),
         (GOOD.replace("Params = Params", ""), "needs `Params`, a class that inherits from pydantic.BaseModel"),
         (GOOD.replace("Field(5, ", "Field("), "needs a default for its param 'window'"),

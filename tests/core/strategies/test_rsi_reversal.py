@@ -63,6 +63,6 @@ def test_a_stop_below_zero_makes_no_entry() -> None:
     assert directions([20, 18, 16, 14, 16], stop_atr=6.0)[-1] == 0
 
 
-@pytest.mark.parametrize(("params", "warmup"), [({}, 16), ({"window": 5, "atr_window": 30}, 31), (SMALL, 5)])
+@pytest.mark.parametrize(("params", "warmup"), [({}, 26), ({"window": 5, "atr_window": 30}, 31), (SMALL, 5)])
 def test_warmup_is_the_longest_window_and_what_comes_before_it(params: dict[str, object], warmup: int) -> None:
     assert strategies.create("rsi_reversal", params).warmup == warmup

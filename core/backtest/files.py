@@ -41,6 +41,7 @@ def read(path: Path, timeframe: str) -> Series:
     header, _, body = text.partition("\n")
     places = _places(path, header)
     table = _quick(body, places)
+    _check_step(path, table, timeframe)
     if table is not None and _is_sound(table, timeframes.ms(timeframe), timeframe):
         return Series(table[0].astype(np.int64), *table[1:])
     return _slowly(path, body, places, timeframe)
@@ -56,12 +57,22 @@ def tick(series: Series) -> Decimal:
     return Decimal(1).scaleb(-_FINEST)
 
 
+def _check_step(path: Path, table: NDArray[np.float64] | None, timeframe: str) -> None:
+    """The file is not plainly one of another timeframe."""
+    step, length = _step(table), timeframes.ms(timeframe)
+    if step > length or (0 < step < length and step % 60_000 == 0 and length % step == 0):
+        raise FaultyFileError(
+            f"{path} has {_named(step)} candles, not {timeframe} ones; say --timeframe {_named(step)}."
+        )
+
+
 def finer(path: Path, timeframe: str) -> walk.Finer:
     """The file's shorter candles, by the candle of `timeframe` that they make up exactly.
 
     Raises FaultyFileError also when they are not shorter, or do not divide it.
     """
-    length, step = timeframes.ms(timeframe), _step(path)
+    header, _, body = _text(path).partition("\n")
+    length, step = timeframes.ms(timeframe), _step(_quick(body, _places(path, header)))
     if not 0 < step < length or length % step:
         raise FaultyFileError(f"{path}: its candles do not divide a {timeframe} candle; give shorter ones.")
     series = read(path, _named(step))
@@ -171,11 +182,9 @@ def _faults(ts: float, before: int, timeframe: str) -> Iterator[str]:
         yield f"the candle opens at {ts:.0f}, not after the candle before it; sort the lines and keep each candle once"
 
 
-def _step(path: Path) -> int:
-    """The shortest distance between two lines of the file, in milliseconds; 0 where there are no two."""
-    header, _, body = _text(path).partition("\n")
-    table = _quick(body, _places(path, header))
-    return 0 if table is None or table.shape[1] < 2 else int(np.diff(table[0]).min())
+def _step(table: NDArray[np.float64] | None) -> int:
+    """The shortest distance between two candles, in milliseconds; 0 where there are no two."""
+    return 0 if table is None or table.shape[1] < 2 else int(np.nan_to_num(np.diff(table[0])).min())
 
 
 def _named(step: int) -> str:

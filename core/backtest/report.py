@@ -34,6 +34,11 @@ class Asked:
     until: int | None = None
     words: Words = ()
 
+    @property
+    def warmup(self) -> int:
+        """How many candles before the first one that counts the strategy looks back on."""
+        return self.rules(Decimal(1)).strategy.warmup
+
     def rules(self, tick: Decimal) -> engine.Rules:
         """The rules for a market with this tick; raises ConfigError for an unknown strategy or impossible params."""
         made = strategies.create(self.strategy, self.params)
@@ -89,8 +94,9 @@ async def from_table(
 
 async def tried(database: db.Database, question: Asked) -> engine.Outcome:
     """What the candles in the table say; computed in a thread. Finer candles there decide what is unclear."""
-    warmup = question.rules(Decimal(1)).strategy.warmup
-    history = await source.kept(database, question.key, since=question.since, until=question.until, warmup=warmup)
+    history = await source.kept(
+        database, question.key, since=question.since, until=question.until, warmup=question.warmup
+    )
     rules = question.rules(history.tick)
     finer: dict[int, Sequence[candles.Candle]] = {}
 
@@ -166,6 +172,8 @@ def command(question: Asked, outcome: engine.Outcome) -> str:
     for name, value in sorted(rules.strategy.params.model_dump(mode="json").items()):
         words += ["--param", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     words += ["--exits", ",".join(map(exit_words, rules.exits)) or "none"]
+    if question.words:  # from a file, where nobody else knows it
+        words += ["--tick", f"{rules.tick:f}"]
     words += ["--fee", f"{rules.costs.fee_percent:f}", "--slippage", f"{rules.costs.slippage_percent:f}"]
     return shlex.join([*words, *question.words])
 

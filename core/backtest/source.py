@@ -7,13 +7,18 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
+import numpy as np
 from sqlalchemy import ColumnElement, Float, String, cast, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
-from core.market import candles, exchange, refusals, timeframes
+from core.market import candles, refusals, timeframes
 from core.market.series import Row, Series
+
+if TYPE_CHECKING:
+    from core.market import exchange  # ccxt takes a second to import, and only some backtests ask an exchange
 
 MOST = 1_000_000
 """So many candles one backtest reads, the newest ones."""
@@ -31,12 +36,11 @@ class History:
     tick: Decimal
     first: int = 0
 
-    def gaps(self, timeframe: str) -> int:
-        """How many candles are missing between the first and the last."""
-        if not len(self.series):
-            return 0
-        times = self.series.open_time
-        return int(times[-1] - times[0]) // timeframes.ms(timeframe) + 1 - len(times)
+
+def cut(series: Series, tick: Decimal, *, since: int | None, until: int | None) -> History:
+    """The candles that open until `until`, of which those before `since` only warm up."""
+    last = len(series) if until is None else int(np.searchsorted(series.open_time, until, side="right"))
+    return History(series.head(last), tick, since or 0)
 
 
 async def kept(

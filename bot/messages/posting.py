@@ -55,6 +55,7 @@ def preview(draft: int, plan: publish.Draft, until: datetime, chats: int, places
         f"It goes to {figures.counted(chats, 'private chat')}{also}. It cannot be taken back, only closed.",
         f"Asked until {figures.moment(until)}.",
         buttons=[[text.Button("Publish", data=f"/post yes {draft}"), text.Button("Discard", data=f"/post no {draft}")]],
+        paid=True,
     )
 
 

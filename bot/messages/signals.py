@@ -67,8 +67,8 @@ def _levels(signal: models.Signal) -> list[text.Line]:
 
 
 def planned(signal: models.Signal) -> list[text.Line]:
-    """What would be published of a signal that has no number yet; for operators."""
-    head = text.line(text.bold(f"{_WORDS[signal.direction]} {signal.symbol}"), f" · {signal.timeframe}")
+    """What would be published of a signal that has no number yet; its head is none that a published one has."""
+    head = text.line(text.bold(f"Draft: {signal.direction} {signal.symbol}"), f" · {signal.timeframe}")
     return [head, *_levels(signal), *_times(signal, dated=False)]
 
 

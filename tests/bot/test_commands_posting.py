@@ -72,7 +72,7 @@ async def test_a_signal_is_shown_to_the_operator_alone_first(chat: Chat) -> None
     said = await chat.said(LINE, person="1")
 
     for words in (
-        "Publish this signal?\n▲ Long BTC/USDT · 1h\nEntry 100.00\nTarget 110.00 (+10.00 %, +2.00 R)\n",
+        "Publish this signal?\nDraft: long BTC/USDT · 1h\nEntry 100.00\nTarget 110.00 (+10.00 %, +2.00 R)\n",
         "Stop loss 95.00 (−5.00 %)\nRisk/reward 1 : 2.00\n",
         "Counts from the open of the next candle, 15 Jan 2026, 13:00 UTC",
         "A level held twice",

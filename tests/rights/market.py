@@ -41,10 +41,11 @@ async def publish(session: AsyncSession, held: catalogue.Catalogue, now: datetim
     """The numbers of an open signal, on its way to everybody and everywhere it belongs, and of a closed one."""
     candle = int(now.timestamp() * 1000) // _HOUR * _HOUR - 2 * _HOUR
     key = candles.Key("binance", people.BTC, "1h")
-    await candles.keep(session, key, [stages.candle(candle - back * _HOUR) for back in range(8, -1, -1)])
+    await candles.keep(session, key, [stages.candle(candle - back * _HOUR) for back in range(8, -2, -1)])
+    await candles.keep_tick(session, *key[:2], Decimal("0.01"), now=now)
     closed = [await _signal(session, candle, now, close) for close in (1, 2)]
     levels = {"entry": ENTRY, "target": TARGET, "stop": STOP, "reason": REASON}
-    times = {"candle": candle, "expires": candle + 24 * _HOUR, "followed_to": candle, "created_at": now}
+    times = {"candle": candle, "expires": candle + 24 * _HOUR, "followed_to": candle + _HOUR, "created_at": now}
     row = signals.make(id=None, **levels, **times)
     session.add(row)
     await session.flush()

@@ -177,6 +177,8 @@ RIGHTS: dict[str, Right] = {
     "pause": _operator(r"^New signals are paused\.", "for a test"),
     "resume": _operator(r"^New signals are published again\."),
     "broadcast": _operator(r"^On its way to ", "yes {draft}", ("Hello everybody", r"^Send this to ")),
+    "post": _operator(r"^Publish this signal\?\n", "BTC long stop 95 targets 110", ("yes 1", r"^That draft is")),
+    "close": _operator(r"^Close #\d+ BTC/USDT long at 100\.00\?\n", "{open}", ("yes 1", r"^That draft is")),
     # Last, because afterwards there is nobody to ask: what is charged is kept, everybody else is gone.
     "delete": Right(_holders(_KEPT, _GONE, "yes"), [_holders(_KEPT, r"^Delete everything about you\?")]),
 }

@@ -32,6 +32,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    null,
     or_,
     select,
     tuple_,
@@ -255,8 +256,15 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], *, no
         await session.execute(
             update(_TABLE)
             .where(_TABLE.c.id == given.c.id, _TABLE.c.epoch == given.c.epoch, _TABLE.c.state == State.SENDING.value)
-            .values(**dict(values), lease_until=None, message_id=given.c.message_id)
+            .values(**dict(values), **_kept(values), lease_until=None, message_id=given.c.message_id)
         )
+
+
+def _kept(values: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """An answer that has arrived is not kept: it may say what only its reader should know, such as a new key."""
+    if dict(values)["state"] != State.SENT.value:
+        return {}
+    return {"payload": case((_TABLE.c.kind == "reply", null()), else_=_TABLE.c.payload)}
 
 
 def _settled(step: outcomes.Step, now: datetime) -> dict[str, Any]:

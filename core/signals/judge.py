@@ -72,7 +72,7 @@ async def candle(
     else:
         try:
             decision = _decided(watch, strategy, rows)
-        except Exception as error:  # whoever wrote the strategy: the other watches go on
+        except (Exception, SystemExit) as error:  # whoever wrote the strategy: the other watches go on
             log.exception("strategy_failed", watch=watch.key, candle=newest.open_time)
             said = base.one_line(f"{type(error).__name__}: {error}")
             note, broken = f"the strategy failed: {said}"[:300], True

@@ -72,6 +72,15 @@ async def test_a_failing_strategy_stops_no_other_watch(stage: Stage, fragile: ty
     assert (line["watch"], line["candle"]) == (BROKEN.key, opening(NEWEST))
 
 
+async def test_a_strategy_cannot_end_the_process(sqlite_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries(self: base.Strategy, series: Series) -> base.Entries:
+        raise SystemExit("enough")
+
+    monkeypatch.setitem(strategies._registry(), NAME, type("Quitting", (Fragile,), {"entries": entries}))
+    verdicts = await (await sqlite_stage.scan(BROKEN, HEALTHY)).run()
+    assert notes(verdicts) == ["the strategy failed: SystemExit: enough", "no entry"]
+
+
 async def test_the_alarm_is_told_once_and_is_over_when_the_strategy_works_again(
     stage: Stage, fragile: type[Fragile]
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot import backtest, verify
 from core import errors
 
 if TYPE_CHECKING:
@@ -286,6 +287,10 @@ def setup(amount: int | None, currency: str, interval: str) -> int:
         return 0
 
     return _with_stack(work, migrated=False, billing=False)
+
+
+cli.add_command(backtest.command(_with_stack, _check_strategies))
+cli.add_command(verify.command(_with_stack, _said_plainly))
 
 
 if __name__ == "__main__":

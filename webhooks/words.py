@@ -30,3 +30,8 @@ def moment(at: datetime) -> str:
 def signed(value: Decimal) -> str:
     """+1.20 or −0.40, with a true minus sign."""
     return f"+{value}" if value > 0 else f"−{abs(value)}" if value < 0 else f"{abs(value)}"
+
+
+def plain(value: Decimal) -> str:
+    """The figure in plain digits, without an exponent: 10, 0.05."""
+    return format(value, "f")

@@ -10,7 +10,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from core import errors, health, inbox, leases, models, scheduler, stack
+from core import catalogue, errors, health, inbox, leases, models, scheduler, stack
 from core.models import Delivery
 from core.signals import scan
 from tests.core import people
@@ -231,3 +231,25 @@ async def test_a04_a_leader_who_lost_the_lease_asks_again_and_goes_on(stage: Sta
 
 def test_the_clock_of_the_scheduler_is_utc(sqlite_stage: Stage) -> None:
     assert scheduler.Scheduler(sqlite_stage.held)._clock.timezone is UTC
+
+
+async def test_the_head_of_the_record_is_posted_once_a_day(sqlite_stage: Stage) -> None:
+    stage = sqlite_stage
+    stage.write((NEWEST, 95.0))
+    plain = held_by(stage, "one")
+    held = replace(plain, catalogue=plain.catalogue.model_copy(update={"record": catalogue.Record(telegram="-77")}))
+
+    async def posts(count: int) -> list[str]:
+        rows = [row for row in await stage.rows(Delivery) if row.address == "-77"]
+        return [row.payload["day"] for row in rows] if len(rows) >= count else []
+
+    async def posted(count: int) -> bool:
+        return bool(await posts(count))
+
+    async with running(held):
+        await until(lambda: posted(1))
+    async with running(held):  # a process that starts on the same day
+        await until(lambda: judged(stage))
+        stage.skip(86_400)
+        await until(lambda: posted(2))
+    assert await posts(2) == ["2023-03-02", "2023-03-03"]

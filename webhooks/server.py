@@ -8,7 +8,23 @@ from aiohttp import web
 
 from core import errors
 from core.stack import Stack
-from webhooks import billing, events, guard, loops, payments, prices, site, status, sweep, telegram
+from webhooks import (
+    billing,
+    events,
+    guard,
+    intake,
+    limits,
+    loops,
+    payments,
+    prices,
+    record,
+    site,
+    status,
+    sweep,
+    telegram,
+)
+from webhooks.api import frame
+from webhooks.api import table as api
 
 _LAST_SECONDS = 12
 log = structlog.get_logger()
@@ -17,13 +33,15 @@ log = structlog.get_logger()
 def build(stack: Stack) -> web.Application:
     """The site as an application; it closes its provider when it is cleaned up."""
     app = web.Application(middlewares=[guard.guard], client_max_size=guard.LIMIT)
-    here = site.Site(stack, payments.opened(stack.settings, stack.catalogue))
+    counters = limits.Limits(stack.settings.redis_url.get_secret_value())
+    here = site.Site(stack, payments.opened(stack.settings, stack.catalogue), limiter=counters)
     app[site.KEY] = here
     app.router.add_get("/", status.show)
     app.router.add_get("/healthz", status.alive)
     app.router.add_get("/readyz", status.ready)
     app.router.add_get("/metrics", status.figures)
     app.router.add_get("/static/{name}", status.static)
+    record.add_to(app)
     app.router.add_get("/checkout/{token}", billing.show_checkout)
     app.router.add_post("/checkout/{token}", billing.start_checkout)
     app.router.add_get("/portal/{token}", billing.show_portal)
@@ -33,6 +51,10 @@ def build(stack: Stack) -> web.Application:
         app.router.add_post(f"/webhooks/{name}", billing.events_of(name))
         app.router.add_post(f"/api/v1/{name}/webhook", billing.events_of(name))
     app.router.add_post("/webhooks/telegram", telegram.take_update)
+    app[intake.KEY] = intake.Gate(stack)
+    app.router.add_post("/intake/{source}", intake.take)
+    for endpoint in api.ENDPOINTS:
+        app.router.add_route(endpoint.method, endpoint.path, frame.route(endpoint))
 
     async def close(_: web.Application) -> None:
         if here.provider is not None:

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from core import stack
-from webhooks import payments, words
+from webhooks import limits, payments, words
 from webhooks.metrics import Metrics
 
 _FOLDER = resources.files("webhooks").joinpath("pages")
@@ -29,6 +29,7 @@ class Site:
     stack: stack.Stack
     provider: payments.Provider | None
     metrics: Metrics = field(default_factory=Metrics)
+    limiter: limits.Limits = field(default_factory=limits.Limits)
 
     @property
     def now(self) -> datetime:
@@ -52,7 +53,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(ago=words.ago, day=words.day, moment=words.moment, signed=words.signed)
+    environment.filters.update(
+        ago=words.ago, day=words.day, moment=words.moment, plain=words.plain, signed=words.signed
+    )
     environment.globals["version"] = hashlib.sha256(b"".join(body for _, body in STATIC.values())).hexdigest()[:12]
     return environment
 

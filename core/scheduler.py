@@ -12,6 +12,8 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core import access, health, inbox, leases, rounds, stack, work
+from core.backtest import jobs as backtests
+from core.backtest import worker
 from core.delivery import outbox, recovery
 from core.market import exchange
 from core.privacy import removal
@@ -57,6 +59,7 @@ class Scheduler:
                 jobs.create_task(work.repeat("scan", lambda: self._scan(scans, stop), stop))
                 jobs.create_task(work.repeat("sweep", self._sweep, stop))
                 jobs.create_task(work.repeat("tidy", self._tidy, stop))
+                jobs.create_task(work.repeat("backtests", worker.Worker(self._stack, stop).step, stop))
                 jobs.create_task(work.watch([self._pulse], stop))
                 jobs.create_task(self._wake_all(stop))
         finally:
@@ -69,7 +72,7 @@ class Scheduler:
 
     async def _wake_all(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        for topic in (_SCAN, _SWEEP, _TIDY):
+        for topic in (_SCAN, _SWEEP, _TIDY, backtests.TOPIC):
             self._stack.bell.ring(topic, everywhere=False)
 
     async def _lead(self) -> bool:
@@ -128,13 +131,14 @@ class Scheduler:
                         self._stack.bell.ring(f"outbox:{platform}")
 
     async def _tidy(self) -> None:
-        """Bodies of old inbox items and last traces of who was deleted are gone; alarms that went quiet are over."""
+        """What is kept for a while is gone: bodies of inbox items, backtests, traces of the deleted, quiet alarms."""
         await self._stack.bell.wait(_TIDY, timeout=3600)
         async with self._stack.db.transaction() as session:
             now = self._stack.clock()
             await inbox.forget(session, before=now - _BODIES_KEPT)
             await removal.sweep(session, before=now - _FORGOTTEN_AFTER, now=now)
             await health.clear_old(session, before=now - _QUIET, now=now)
+            await backtests.forget(session, before=now - _BODIES_KEPT)
 
 
 def _short(key: str) -> str:

@@ -41,8 +41,23 @@ async def reply(
     life: timedelta = LIFE["reply"],
 ) -> bool:
     """The answer will be sent to this chat before everything else; says whether it is new under its key."""
-    row = _row("reply", REPLY, (platform, address), {"message": message}, key=key, now=now)
-    return await _add(session, {**row, "expires_at": now + life})
+    return await answer(session, platform, address, {"message": message}, key=key, now=now, expires_at=now + life)
+
+
+async def answer(
+    session: AsyncSession,
+    platform: str,
+    address: str,
+    payload: dict[str, Any],
+    *,
+    key: str,
+    now: datetime,
+    expires_at: datetime,
+    after_id: int | None = None,
+) -> bool:
+    """As `reply`, of facts instead of words; not before the delivery `after_id` has arrived, which it answers."""
+    row = _row("reply", REPLY, (platform, address), payload, key=key, now=now)
+    return await _add(session, {**row, "expires_at": expires_at, "after_id": after_id})
 
 
 async def tell(

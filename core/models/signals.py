@@ -169,6 +169,7 @@ class Backtest(Base):
     finished_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str] = mapped_column(String(400), server_default="")
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     __table_args__ = (partial("ix_backtests_due", "id", where="state IN ('pending', 'running')"),)
 
 

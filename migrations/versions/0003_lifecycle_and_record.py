@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("result", postgresql.JSONB().with_variant(sa.Text(), "sqlite"), nullable=True),
         sa.Column("error", sa.String(length=400), server_default="", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["member_id"], ["members.id"], name=op.f("fk_backtests_member_id_members")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_backtests")),
         sa.UniqueConstraint("key", name=op.f("uq_backtests_key")),

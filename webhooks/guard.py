@@ -13,6 +13,8 @@ from webhooks import site
 LIMIT = 1024 * 1024
 """Bytes that a request's body may have."""
 _SECONDS, _BODY_SECONDS = 30, 10
+_LONGER = {"/record.jsonl": 600}
+"""Addresses that may take longer, because they watch over every step of theirs themselves."""
 _WORDS = {
     400: ("bad_request", "That did not work", "The request could not be understood."),
     403: ("forbidden", "Not allowed", "You may not see this."),
@@ -46,7 +48,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_LONGER.get(request.path, _SECONDS)):
             return await handler(request)
     except web.HTTPException as error:
         answer = fault(request, error.status)
@@ -72,7 +74,7 @@ def _unexpected(request: web.Request, error: Exception) -> web.Response:
 def fault(request: web.Request, status: int, text: str = "") -> web.Response:
     """The answer for a fault: JSON where programs call, a plain page elsewhere."""
     code, title, usual = _WORDS.get(status, _WORDS[400])
-    if request.path.startswith(("/api", "/webhooks")):
+    if request.path.startswith(("/api", "/webhooks", "/intake")):
         return site.problem(code, text or usual, status=status)
     return site.message(request, title, text or usual, status=status)
 

@@ -6,7 +6,7 @@ nothing, and stopping means waiting for our own loops.
 
 import asyncio
 import hashlib
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -17,7 +17,7 @@ from core.backtest import worker
 from core.delivery import outbox, recovery
 from core.market import exchange
 from core.privacy import removal
-from core.signals import scan
+from core.signals import record, scan
 
 _SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
 _SWEEP_SECONDS = 5.0  # at most; what a dead worker held must not wait much longer than its lease
@@ -34,6 +34,7 @@ class Scheduler:
         self._stack = held
         self._ttl = max(min(15.0, held.settings.lease_seconds), 4 * held.settings.scan_seconds)
         self._epoch: int | None = None
+        self._witnessed: date | None = None
         self._sweep_seconds = min(_SWEEP_SECONDS, held.settings.lease_seconds / 3)
         self._clock = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -116,8 +117,19 @@ class Scheduler:
             async with self._stack.db.transaction() as session:
                 await access.reconcile(session, member_id, self._stack.catalogue, now=now)
         await self._raise_alarms()
-        if returned or unsure or ended:
+        if await self._post_head() or returned or unsure or ended:
             self._stack.deliver()
+
+    async def _post_head(self) -> bool:
+        """Today's head of the record is on its way to the public channels; says whether it was not before."""
+        now, book = self._stack.clock(), self._stack.catalogue
+        if self._witnessed == now.date() or not (book.record.telegram or book.record.discord):
+            return False
+        async with self._stack.db.transaction() as session:
+            posted = await record.witness(session, book, self._stack.settings.public_url, now=now)
+            if (await record.head(session)).n:
+                self._witnessed = now.date()
+        return posted > 0
 
     async def _raise_alarms(self) -> None:
         """Each operator has one notice of every alarm that is open."""

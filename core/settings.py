@@ -16,7 +16,7 @@ from core import catalogue, db, errors, log
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
 PLATFORMS = ("telegram", "discord")
-_SHORTEST = 24
+SHORTEST = 24
 """Characters that the secret of an intake has at least; it cannot be guessed then, whoever tries."""
 
 
@@ -202,9 +202,9 @@ def _unready_intakes(settings: Settings, book: catalogue.Catalogue) -> list[str]
             f"[[intakes]] (now: {', '.join(known) or 'none'})."
         )
     found += [
-        f"INTAKE_SECRETS has no secret for the intake '{key}': add {key}=SECRET with at least {_SHORTEST} characters."
+        f"INTAKE_SECRETS has no secret for the intake '{key}': add {key}=SECRET with at least {SHORTEST} characters."
         for key in known
-        if len(keys.get(key, "")) < _SHORTEST
+        if len(keys.get(key, "")) < SHORTEST
     ]
     return found
 

@@ -21,7 +21,7 @@ from core.market import candles, ticks, timeframes
 from core.models import Signal, SignalStatus
 from core.signals import orders, publish, quotes
 
-_AHEAD = timedelta(seconds=30)
+AHEAD = timedelta(seconds=30)
 """So much may the sender's clock be ahead of ours."""
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ async def take(
     fresh_until = at + timedelta(seconds=min(who.max_age, timeframes.staleness(watch.timeframe)))
     if now >= fresh_until:
         raise errors.RefusedError(f"It is too old: it was given {(now - at).total_seconds():.0f} seconds ago.")
-    if at > now + _AHEAD:
+    if at > now + AHEAD:
         raise errors.RefusedError("It is from the future; set the clock of whoever sends it.")
     plan = await drafted(session, book, who, order, now=now)
     send_until = at + timedelta(seconds=timeframes.staleness(watch.timeframe))

@@ -164,12 +164,28 @@ class Scene(scene.Scene):
 def spelled(command: str, said: str) -> dict[str, Any] | None:
     """What is said as options of the slash command; None where a client could not say it so, but a button could."""
     known = commands.BY_NAME[command].options
+    if any(option.word for option in known):
+        return worded(known, said)
     words = said.split(" ", len(known) - 1) if said else []
     required = sum(option.required for option in known)
     if len(words) < required or (words and not known):
         return None
     values = {option.name: word for option, word in zip(known, words, strict=False)}
     return {name: value.removeprefix("discord:") for name, value in values.items()}
+
+
+def worded(known: Sequence[commands.Option], said: str) -> dict[str, Any] | None:
+    """The same where most options have a word before them: all words up to the next of these words are its value."""
+    named = {option.word: option.name for option in known if option.word}
+    first = [option.name for option in known if not option.word]
+    values: dict[str, list[str]] = {}
+    field = ""
+    for word in said.split():
+        field = named.get(word, field)
+        if word not in named:
+            values.setdefault(field or (first.pop(0) if first else ""), []).append(word)
+    complete = all(option.name in values for option in known if option.required)
+    return {name: " ".join(words) for name, words in values.items()} if complete else None
 
 
 def forged(

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.sandbox import checker, checker_reading, discord, moment, product, telegram, visitor
+from tests.sandbox import checker, checker_reading, demo_asking, discord, moment, product, telegram, visitor
+from tests.sandbox.demo_asking import SOON, MissingError, Reading
 from tests.sandbox.world import (
     LOBBY,
     MAYA_D,
@@ -17,20 +17,7 @@ from tests.sandbox.world import (
     STRANGER,
     VIP,
     NothingHappenedError,
-    World,
 )
-
-SOON = 15.0
-"""Seconds within which an answer must have come; it usually takes a fraction of one."""
-SETTLE = 0.7
-"""Seconds after a candle's close in which whatever it led to arrives."""
-
-
-Reading = Callable[[list[checker_reading.Row]], list[checker.Copy]]
-
-
-class MissingError(Exception):
-    """Something on the way was not as it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +29,8 @@ class Outcome:
     verdict: checker.Verdict
 
 
-class Story:
+class Story(demo_asking.Teller):
     """One telling of the story in this world, with this product."""
-
-    def __init__(self, world: World, shop: product.Product, say: Callable[[str], None]) -> None:
-        self._world, self._shop, self._say = world, shop, say
-        self._telegram = world.telegram
-        self._opening: telegram.Message | None = None
-        self._posted: discord.Message | None = None
-        self._invitation: telegram.Message | None = None
-        self._linked: checker.Linked | None = None
-        self._signal = 0
 
     async def told(self) -> Outcome:
         """The story has been played as far as it goes; each step that happened was said."""
@@ -71,6 +49,8 @@ class Story:
             ("Noah, who never paid, asks on both chats and gets nothing paid", self._refused),
             ("its first target is hit: a reply in both channels, half is out, the stop moves", self._halfway),
             ("the signal's end comes as a reply in both channels, with its result after costs", self._ended),
+            ("Noah reads the results, losses included, as everybody may", self._reads_results),
+            ("whoever likes checks the public record, line by line, and what was said of the signal", self._verifies),
             ("Olga, the operator, sees that every part works and what the last round found", self._operates),
             ("Maya cancels in the billing portal and is told what it means", self._cancels),
             ("the paid month ends, Maya loses access and is told", self._leaves),
@@ -108,7 +88,7 @@ class Story:
         return next(line for line in answer.text.splitlines() if "29.00" in line)
 
     async def _pays(self) -> str:
-        link = _link(await self._ask(MEMBER, "/subscribe", "29.00"))
+        link = demo_asking.link(await self._ask(MEMBER, "/subscribe", "29.00"))
         async with visitor.Visitor() as browser:
             page = await browser.look(link)
             if "29.00" not in page.text:
@@ -220,13 +200,22 @@ class Story:
             raise MissingError(f"What was told of {what} is no reply to the signal on Discord.")
         return message
 
+    async def _reads_results(self) -> str:
+        answer = await self._ask(STRANGER, "/record", "closed signal")
+        return answer.text.partition("\n")[0]
+
+    async def _verifies(self) -> str:
+        await self._ask(MEMBER, f"/verify {self._signal}", f"#{self._signal} in the record")
+        said = await self._shop.command("verify", f"{self._shop.url}/record.jsonl")
+        return said.strip().partition("\n")[0]
+
     async def _operates(self) -> str:
         answer = await self._ask(OPERATOR, "/service", "Everything is working")
         await self._world.slash(OLGA_D, "admin drift", where=None)
         return answer.text.partition("\n")[0]
 
     async def _cancels(self) -> str:
-        link = _link(await self._ask(MEMBER, "/cancel", "portal"))
+        link = demo_asking.link(await self._ask(MEMBER, "/cancel", "portal"))
         async with visitor.Visitor() as browser:
             page = await browser.press(await browser.look(link), "Open my billing page")
             await browser.press(page, "Cancel plan")
@@ -256,40 +245,3 @@ class Story:
         if checker_reading.openings(rows) or checker_reading.paid_messages(rows):
             raise MissingError("Noah was shown something paid.")
         return f"his {len(rows)} messages are answers to what he did"
-
-    # --- how one asks and waits
-
-    async def _ask(self, user: int, command: str, words: str) -> telegram.Message:
-        """The answer to this command; it must contain the words."""
-        said = await self._telegram.say(user, command)
-        return await self._world.message(user, words, after=said["message"]["message_id"], within=SOON)
-
-    async def _press(self, message: telegram.Message, label: str) -> None:
-        """Maya has pressed this button under a message of the bot."""
-        buttons = [button for row in message.buttons for button in row]
-        data = next((str(one["callback_data"]) for one in buttons if one["text"] == label), "")
-        if not data:
-            raise MissingError(f"There is no button “{label}”:\n{message.text}")
-        await self._telegram.press(MEMBER, MEMBER, message.id, data)
-
-    async def _candles_until(self, reading: Reading, most: int) -> tuple[int, int, telegram.Message]:
-        """Candles closed until such a post lay in the Telegram channel: how many, the signal's number, the post."""
-
-        def found() -> list[checker.Copy]:
-            copies = reading(self._world.history.of("telegram_message", chat_id=VIP))
-            return [copy for copy in copies if self._signal in {0, copy.signal}]
-
-        for count in range(1, most + 1):
-            await self._world.next_candle()
-            with suppress(NothingHappenedError):
-                await self._world.until(found, SETTLE, "")
-                copy = found()[0]
-                return count, copy.signal, self._telegram.chats[VIP].messages[copy.message]
-        raise MissingError(f"Nothing came within {most} candles.")
-
-
-def _link(message: telegram.Message) -> str:
-    found = [str(button["url"]) for row in message.buttons for button in row if "url" in button]
-    if not found:
-        raise MissingError(f"The answer has no link:\n{message.text}")
-    return found[0]

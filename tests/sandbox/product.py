@@ -117,6 +117,21 @@ class Product:
         """The exit code, once the product has ended by itself or was ended by others."""
         return await self._process.wait() if self._process else 0
 
+    async def command(self, *words: str) -> str:
+        """What this command of the product says, with the same settings; raises ProductError when it fails."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", *words),
+            cwd=self.folder,
+            env=self.env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await process.communicate())[0].decode()
+        if process.returncode:
+            raise ProductError(f"signalstack {' '.join(words)} ended with {process.returncode}:\n{said}")
+        return said
+
     async def stop(self) -> int:
         """The product has ended in good order (SIGTERM), or by force after a while; its exit code."""
         return await self._end(signal.SIGTERM)

@@ -171,6 +171,8 @@ def spelled(command: str, said: str) -> dict[str, Any] | None:
     if len(words) < required or (words and not known):
         return None
     values = {option.name: word for option, word in zip(known, words, strict=False)}
+    if any(option.kind == "number" and not values.get(option.name, "1").isdecimal() for option in known):
+        return None
     return {name: value.removeprefix("discord:") for name, value in values.items()}
 
 

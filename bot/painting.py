@@ -48,15 +48,15 @@ async def backtest(held: stack.Stack, number: int) -> bytes | None:
         row = await session.get(models.Backtest, number)
     if row is None or row.result is None:
         return None
-    found = row.result
-    points = [(int(at), float(total)) for at, total in found["equity"]]
-    trades = found["summary"]["trades"]
+    found, summary = row.result, row.result["summary"]
+    trades = summary["trades"]
     return await asyncio.to_thread(
         curve.draw,
-        points,
+        [(int(at), float(total)) for at, total in found["equity"]] if trades else [],
         title=f"{found['symbol']} {found['timeframe']} · {str(found['strategy']).replace('_', ' ')}",
-        subtitle=f"Backtest, {trades} {'trade' if trades == 1 else 'trades'}, after fees and slippage",
+        subtitle=f"Backtest of {trades} {'trade' if trades == 1 else 'trades'}, after assumed costs",
         note=held.catalogue.service.notice or "the past, not a promise",
+        fall=-float(summary["drawdown_r"]),
     )
 
 

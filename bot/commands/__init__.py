@@ -75,7 +75,7 @@ async def answer(session: AsyncSession, ask: Ask, desk: Desk) -> list[Reply]:
         return [Reply(where, answers.hint())]
     if command is None:
         return [Reply(where, answers.unknown())]
-    return [Reply(where, await _answered(session, command, Visit(identity, asked[1], desk)))]
+    return [Reply(where, await _answered(session, command, Visit(identity, asked[1], desk, where)))]
 
 
 def _allowed(session: AsyncSession, ask: Ask, asked: tuple[str, str], desk: Desk) -> Command | None:

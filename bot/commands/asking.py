@@ -55,11 +55,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A known person with a question, in private."""
+    """A known person with a question, in private; `where` the answer goes, if not to their private chat."""
 
     identity: models.Identity
     argument: str
     desk: Desk
+    where: str = ""
 
     @property
     def actor(self) -> str:
@@ -85,7 +86,8 @@ class Option:
     """Something that can be said with a command, for platforms that ask for it by name.
 
     `kind`: "text", "number", "user" (said as platform:number), "pair" (one of the watched, completed while typing),
-    "plan" (one of the catalogue's), or "choice" (one of `choices`). `word` is said before it in the command line.
+    "plan" (one of the catalogue's), "strategy", "timeframe" (one of those that are watched), or "choice" (one of
+    `choices`). `word` is said before it in the command line.
     """
 
     name: str

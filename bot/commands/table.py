@@ -17,6 +17,7 @@ from bot.commands import (
     personal,
     posting,
     reading,
+    testing,
     tools,
 )
 from bot.commands.asking import Command, Option
@@ -89,6 +90,18 @@ COMMANDS: Sequence[Command] = (
         "signals",
         slash="signals history",
         options=(_PAIR,),
+    ),
+    Command(
+        "backtest",
+        "a strategy on past candles: PAIR STRATEGY TIMEFRAME",
+        testing.backtest,
+        "signals",
+        slash="signals backtest",
+        options=(
+            _PAIR,
+            Option("strategy", "By which rules", kind="strategy"),
+            Option("timeframe", "Of which candles", kind="timeframe"),
+        ),
     ),
     Command("record", "all results, losses included", reading.results, "signals", group=True),
     Command(

@@ -4,6 +4,7 @@ import orjson
 
 from bot.messages import (
     answers,
+    backtests,
     figures,
     inquiry,
     linked,
@@ -29,6 +30,7 @@ __all__ = [
     "Message",
     "Span",
     "answers",
+    "backtests",
     "figures",
     "inquiry",
     "linked",
@@ -64,6 +66,8 @@ def render(
     """
     payload = parcel.payload or {}
     if parcel.kind == "reply":
+        if "backtest" in payload:
+            return backtests.result(payload["backtest"], book.service)
         return Message.from_dict(payload["message"])
     if parcel.kind in {"notice", "summary"}:
         notice = notices.NOTICES[payload.get("name", "late_summary")](payload, book.service)

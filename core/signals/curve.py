@@ -45,10 +45,13 @@ class _Plot:
         return [(round(_across(at, first, last)), text) for at, text in axes.round_moments(first, last)]
 
 
-def draw(points: Sequence[tuple[int, float]], *, title: str, subtitle: str = "", note: str = "") -> bytes:
+def draw(
+    points: Sequence[tuple[int, float]], *, title: str, subtitle: str = "", note: str = "", fall: float | None = None
+) -> bytes:
     """A PNG of 1000 by 600 pixels: results added up in R, as (epoch milliseconds, R so far) in the order of time.
 
-    Any number of points can be drawn; the sum begins at nought. Pure: the same arguments give the same bytes.
+    Any number of points can be drawn; the sum begins at nought. `fall` is the maximum drawdown (nought or less) where
+    the points are too few to show it. Pure: the same arguments give the same bytes.
     """
     picture = Image.new("RGB", ink.SIZE, ink.GROUND)
     total = np.array([value for _, value in points], dtype=np.float64)
@@ -58,7 +61,7 @@ def draw(points: Sequence[tuple[int, float]], *, title: str, subtitle: str = "",
         _shade_falls(picture, x, y)
         _draw_grid(picture, shown)
         _draw_steps(picture, x, y)
-        _draw_drawdown(picture, shown, total)
+        _draw_drawdown(picture, shown, total, fall)
     else:
         middle = (_TOP + _BOTTOM) // 2
         ImageDraw.Draw(picture).rectangle((_LEFT, middle, ink.SIZE[0] - 20, middle + 1), ink.GRID)
@@ -151,9 +154,10 @@ def _draw_steps(picture: Image.Image, x: _Floats, y: _Floats) -> None:
     _draw_dot(picture, corners[-1], ink.EXIT)
 
 
-def _draw_drawdown(picture: Image.Image, shown: _Plot, total: _Floats) -> None:
+def _draw_drawdown(picture: Image.Image, shown: _Plot, total: _Floats, known: float | None) -> None:
     """The greatest fall from a peak is named at the foot and has its dot."""
     fall, lowest = drawdown(total)
+    fall = fall if known is None else known
     text = f"Max. drawdown {in_r(fall)}" if fall < 0 else "No drawdown"
     ink.write(picture, (_LEFT, 578), text, ink.SMALL, ink.DOWN if fall < 0 else ink.QUIET, anchor="lm")
     if fall < 0:

@@ -105,7 +105,12 @@ async def test_openings_and_ends_are_pictures_of_their_own(held: stack.Stack) ->
 
 
 async def test_a_backtest_is_drawn_for_one_reader_and_keeps_no_name(held: stack.Stack, now: datetime) -> None:
-    found = {"symbol": "BTC/USDT", "timeframe": "1h", "strategy": "mean_reversion", "summary": {"trades": 2}}
+    found = {
+        "symbol": "BTC/USDT",
+        "timeframe": "1h",
+        "strategy": "mean_reversion",
+        "summary": {"trades": 2, "drawdown_r": 1.03},
+    }
     done = {"request": {}, "state": "done", "created_at": now}
     result = found | {"equity": [[1_678_780_800_000, -1.03], [1_678_980_800_000, 0.6]]}
     async with held.db.transaction() as session:

@@ -126,6 +126,7 @@ _LOOKED = r"^I have looked at your access again\.\n"
 _COPY = r": everything we keep about you\n"
 _KEPT, _GONE = r"^You still pay for Everything\.", r"^Done: everything about you is deleted\."
 _HIDES, _LISTS = r"^(?!.*operator).*: what you can ask\n", r"\nFor operators\n"
+_TESTS_ARE_PAID = r"^Backtests are for subscribers; the way to become one is "
 _MINE, _ALONE = r"^Accounts of your membership\n", r"^Only this account belongs"
 _ASKED, _OVER = r"^Noted: you said yes\.", r"^That request has ended\."
 
@@ -141,7 +142,15 @@ RIGHTS: dict[str, Right] = {
         [_anybody(r"^▼ Short ETH/USDT · 1h · #\d+\n", "{closed}")],
     ),
     "history": Right(_anybody(r"^Closed signals")),
+    "backtest": Right(
+        _holders(r"^The backtest of BTC/USDT · 1h · mean_reversion is running", _TESTS_ARE_PAID, "btc mean_reversion"),
+        [_holders(r"^Which (pair|strategy) shall be tested\?", _TESTS_ARE_PAID)],
+    ),
     "record": Right(_anybody(r"^All results: ")),
+    "verify": Right(
+        _anybody(r"^Signal #\d+ in the record\n.*commitments", "{open}"),
+        [_anybody(r"^The record has no entry about a signal #\d+\.", "{closed}")],
+    ),
     "plans": Right(_anybody(r"^Plans\n")),
     "subscribe": Right(Line("", EVERYBODY - HOLDERS, _BUY, _HAS, frozenset({CHECKOUT}))),
     "status": Right(_holders(r"^Everything: ", r"^You have no subscription at the moment\.")),

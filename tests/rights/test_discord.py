@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bot import commands
+from core import strategies
 from tests.rights import conftest, judge, matrix, on_discord, table
 from tests.sandbox import discord
 
@@ -22,8 +23,9 @@ async def test_x05_x06_everybody_gets_what_the_table_says(open_scene: conftest.S
 
 # --- what is completed while it is typed
 
-PUBLIC = {"BTC/USDT", "ETH/USDT", "all", "Everything", "private", "place", "both", "usual", "release"}
-"""What everybody may be offered: pairs, plans, and the words that commands themselves have."""
+PUBLIC = {"BTC/USDT", "ETH/USDT", "all", "Everything", "private", "place", "both", "usual", "release", "1h"}
+PUBLIC |= set(strategies.names())
+"""What everybody may be offered: pairs, timeframes, plans, strategies, and the words that commands themselves have."""
 TYPED = ("", "b", "3")
 
 
@@ -50,7 +52,7 @@ async def test_x06_what_is_completed_is_public_and_the_same_for_everybody(
             offered = await asyncio.gather(*(completed(at, who, command, option.name, typed) for who in actors))
             assert all(one == offered[0] for one in offered), (command, option.name, typed, offered)
             assert set(offered[0]) <= PUBLIC, (command, option.name, offered[0])
-            assert not offered[0] or option.kind in {"pair", "plan", "choice"}
+            assert not offered[0] or option.kind in {"pair", "plan", "choice", "strategy", "timeframe"}
     assert await completed(at, table.STRANGER, "latest", "pair", "") == ["BTC/USDT", "ETH/USDT"]
 
 

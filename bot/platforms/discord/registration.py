@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from bot import commands
-from core import catalogue
+from core import catalogue, strategies
+from core.market import timeframes
 
 Json = dict[str, Any]
 
@@ -18,7 +19,8 @@ SETUP = "setup"
 NESTED = frozenset({1, 2})
 """The types of options that are subcommands and groups of them."""
 _SUBCOMMAND, _TEXT, _WHOLE, _PERSON, _CHANNEL, _ROLE = 1, 3, 4, 6, 7, 8
-_KINDS = {"text": _TEXT, "number": _WHOLE, "user": _PERSON, "pair": _TEXT, "plan": _TEXT, "choice": _TEXT}
+_KINDS = {"number": _WHOLE, "user": _PERSON}
+"""What is not written as text."""
 _ON_SERVERS, _IN_PRIVATE = 0, 1
 _NOBODY = "0"
 """The permissions that hide a command from everybody but a server's administrators; who may use it, we check."""
@@ -76,18 +78,35 @@ def _options(row: commands.Command, book: catalogue.Catalogue) -> list[Json]:
 
 
 def _option(option: commands.Option, book: catalogue.Catalogue) -> Json:
-    made: Json = {"type": _KINDS[option.kind], "name": option.name, "description": option.description[:_LONGEST]}
+    made: Json = {
+        "type": _KINDS.get(option.kind, _TEXT),
+        "name": option.name,
+        "description": option.description[:_LONGEST],
+    }
     if option.required:
         made["required"] = True
-    choices = list(option.choices)
-    named = {choice: choice for choice in choices}
-    if option.kind == "plan":
-        named = {plan.key: plan.name for plan in book.plans}
+    named = _named(option, book)
     if option.kind == "pair" or len(named) > _MOST_CHOICES:
         made["autocomplete"] = True
     elif named:
         made["choices"] = [{"name": name[:_LONGEST], "value": value} for value, name in named.items()]
     return made
+
+
+def _named(option: commands.Option, book: catalogue.Catalogue) -> dict[str, str]:
+    """What can be said there and how each is called, where that is known."""
+    match option.kind:
+        case "pair":
+            return {symbol: symbol for symbol in sorted({watch.symbol for watch in book.watches})}
+        case "plan":
+            return {plan.key: plan.name for plan in book.plans}
+        case "strategy":
+            return {name: name.replace("_", " ") for name in strategies.names()}
+        case "timeframe":
+            found = {watch.timeframe for watch in book.watches}
+            return {name: name for name in sorted(found, key=timeframes.seconds)}
+        case _:
+            return {choice: choice for choice in option.choices}
 
 
 def _setup(book: catalogue.Catalogue) -> Json:
@@ -122,17 +141,13 @@ def _setup(book: catalogue.Catalogue) -> Json:
 
 
 def suggestions(words: str, options: Sequence[Json], book: catalogue.Catalogue) -> list[Json]:
-    """What completes what is being typed: watched pairs or plans, which everybody may know, and nothing else."""
+    """What completes what is being typed, out of what everybody may know, such as watched pairs and plans."""
     typing = next((option for option in options if option.get("focused")), None)
     command = by_words(words)
     known = next((one for one in command.options if typing and one.name == typing["name"]), None) if command else None
     if typing is None or known is None:
         return []
-    named = {choice: choice for choice in known.choices}
-    if known.kind == "pair":
-        named = {symbol: symbol for symbol in sorted({watch.symbol for watch in book.watches})}
-    elif known.kind == "plan":
-        named = {plan.key: plan.name for plan in book.plans}
+    named = _named(known, book)
     typed = str(typing.get("value") or "").strip().lower()
     fit = [(value, name) for value, name in named.items() if typed in value.lower() or typed in name.lower()]
     return [{"name": name[:_LONGEST], "value": value} for value, name in fit[:_MOST_CHOICES]]

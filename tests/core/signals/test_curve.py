@@ -119,3 +119,7 @@ def test_a_curve_is_drawn_in_time() -> None:
         curve.draw(points, title="t")
         spent.append(time.process_time() - start)
     assert statistics.median(spent) <= 0.06
+
+
+def test_a_fall_that_the_points_do_not_show_is_named_all_the_same() -> None:
+    assert curve.draw(walk(9), title="t") != curve.draw(walk(9), title="t", fall=-12.5)

@@ -32,6 +32,7 @@ _OWNED = (
     models.Checkout,
     models.Backtest,
     models.ApiKey,
+    models.Hook,
     models.Delivery,
 )
 

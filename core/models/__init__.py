@@ -9,6 +9,7 @@ from core.models.ledgers import Delivery, Inbox, State, Upload
 from core.models.market import Candle, Market
 from core.models.members import ApiKey, Audit, Grant, Identity, LinkRequest, Member
 from core.models.places import Place, PlacePlan, Presence, Round
+from core.models.public import Hook, Incident, Uptime
 from core.models.running import Alarm, Heartbeat, Identify, Lease, Switch
 from core.models.signals import Backtest, RecordEntry, ScanMark, Signal, SignalEvent, SignalStatus
 
@@ -24,9 +25,11 @@ __all__ = [
     "Delivery",
     "Grant",
     "Heartbeat",
+    "Hook",
     "Identify",
     "Identity",
     "Inbox",
+    "Incident",
     "Lease",
     "LinkRequest",
     "Market",
@@ -45,4 +48,5 @@ __all__ = [
     "Subscription",
     "Switch",
     "Upload",
+    "Uptime",
 ]

@@ -80,6 +80,8 @@ class Delivery(Base):
     settled_at: Mapped[datetime | None]
     place: Mapped[str | None] = mapped_column(String(24))
     tried_at: Mapped[datetime | None]
+    request: Mapped[str | None] = mapped_column(String(36))
+    """The request that caused it, as logs name it."""
     __table_args__ = (
         UniqueConstraint("signal_id", "event", "platform", "address"),
         Index("ix_deliveries_member", "member_id"),

@@ -50,7 +50,10 @@ class Identity(Base):
 
 
 class ApiKey(Base):
-    """A key for a member's own tools: `prefix` names it, `hash` is all we keep of the rest."""
+    """A key for a member's own tools: `prefix` names it, `hash` is all we keep of the rest.
+
+    `scopes` are words apart by spaces: "read" to look, "act" to set something going.
+    """
 
     __tablename__ = "api_keys"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -61,6 +64,7 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    scopes: Mapped[str] = mapped_column(String(80), default="read act", server_default="read act")
 
 
 class Grant(Base):

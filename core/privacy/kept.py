@@ -27,6 +27,7 @@ COVERED = {
     "checkouts": "checkouts",
     "backtests": "backtests",
     "api_keys": "api_keys",
+    "hooks": "hooks",
     "presences": "places",
     "link_requests": "link_requests",
     "audit": "record_of_operators",
@@ -35,8 +36,19 @@ COVERED = {
 }
 """Every table that can hold something about a member, and where it stands in the copy."""
 IMPERSONAL = frozenset(
-    {"alarms", "candles", "heartbeats", "identifies", "leases", "markets", "place_plans", "places", "plan_prices"}
-    | {"record_entries", "rounds", "scan_marks", "signal_events", "signals", "switches", "uploads"}
+    {
+        "alarms",
+        "candles",
+        "heartbeats",
+        "identifies",
+        "incidents",
+        "leases",
+        "markets",
+        "place_plans",
+        "places",
+        "plan_prices",
+    }
+    | {"record_entries", "rounds", "scan_marks", "signal_events", "signals", "switches", "uploads", "uptimes"}
 )
 """Tables that hold nothing about one member but, at most, the member's number or an operator's own."""
 
@@ -80,7 +92,15 @@ def _value(value: Any) -> Any:
 
 
 async def _owned(session: AsyncSession, member_id: int) -> dict[str, Any]:
-    tables = (models.Subscription, models.Customer, models.Grant, models.Checkout, models.Backtest, models.ApiKey)
+    tables = (
+        models.Subscription,
+        models.Customer,
+        models.Grant,
+        models.Checkout,
+        models.Backtest,
+        models.ApiKey,
+        models.Hook,
+    )
     found = {}
     for table in tables:
         rows = await session.scalars(

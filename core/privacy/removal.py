@@ -85,6 +85,7 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     await db.execute(session, pages.values(url=None))
     await db.execute(session, delete(models.Backtest).where(models.Backtest.member_id == member_id))
     await db.execute(session, delete(models.ApiKey).where(models.ApiKey.member_id == member_id))
+    await db.execute(session, delete(models.Hook).where(models.Hook.member_id == member_id))
     gone = update(Member).where(Member.id == member_id)
     await db.execute(session, gone.values(deleted_at=now, muted=False))
 

@@ -69,6 +69,7 @@ async def _paid(session: Any, member_id: int, now: datetime, *, charged: bool) -
     session.add(models.Backtest(member_id=member_id, created_at=now, **asked))
     key = {"name": "canary's laptop", "prefix": "abcdefgh", "hash": "0" * 64}
     session.add(models.ApiKey(member_id=member_id, created_at=now, **key))
+    session.add(models.Hook(member_id=member_id, url="https://canary.example/", created_at=now, not_before=now))
 
 
 async def _records(session: Any, who: Identity, now: datetime) -> None:

@@ -10,6 +10,7 @@ from core.billing import plans
 from core.delivery import fanout
 from core.market import candles
 from core.models import SignalStatus
+from core.signals import record
 from tests.bot import signals
 from tests.bot import stage as stages
 from tests.core import people
@@ -49,6 +50,8 @@ async def publish(session: AsyncSession, held: catalogue.Catalogue, now: datetim
     row = signals.make(id=None, **levels, **times)
     session.add(row)
     await session.flush()
+    opened = models.SignalEvent(signal_id=row.id, event="opened", price=row.entry, candle=row.candle, at=now)
+    row.seal = await record.append(session, row, opened, now=now)
     who = await access.recipients(session, held, row.symbol, now=now)
     until = now + timedelta(hours=1)
     await fanout.open_up(session, row.id, who, now=now, expires_at=until)

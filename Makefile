@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
+PEERS  := .venv-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check run prove bench lock clean
@@ -42,12 +43,20 @@ run: $(READY) ## the product with your own .env
 prove: $(READY) ## the long proofs, seeded; each prints its figures
 	@$(PY) -m tests.proofs $(ARGS)
 
+$(PEERS)/.ready: requirements/bench.txt | $(READY)
+	@echo "Setting up $(PEERS) with the references of the benchmark (once) ..."
+	@$(PYTHON) -m venv $(PEERS)
+	@$(VENV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --require-hashes -r $< && touch $@
+
 bench: $(READY) ## the benchmark table: ratios against named references, in one run
+	@# Without the references the table is shorter, and says so.
+	@$(MAKE) --no-print-directory $(PEERS)/.ready || rm -rf $(PEERS)
 	@$(PY) -m tests.bench $(ARGS)
 
 lock: ## pin every dependency with hashes again
 	$(VENV)/bin/uv pip compile pyproject.toml --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/run.txt
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/dev.txt
+	$(VENV)/bin/uv pip compile --group bench --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/bench.txt
 
 clean: ## forget everything that was built
-	rm -rf $(VENV) .demo .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .demo .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

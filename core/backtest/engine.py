@@ -24,7 +24,7 @@ from core.strategies import base
 
 Floats = NDArray[np.float64]
 
-_BLOCK = 4096
+_BLOCK = 1 << 14
 _ALL = Decimal(1)
 _NEAR = 2.0**-46  # of the prices: more than the roundings on the way to a result
 
@@ -229,18 +229,13 @@ def _follow(walked: walk.Walk) -> tuple[NDArray[np.intp], int | None]:
 
 def _follow_block(walked: walk.Walk, begin: int, stop: int) -> list[int]:
     """The plans of this block that open, of which `begin` is the first; one that stays open is the last."""
-    candle, rows = walked.plans.candle, np.arange(begin, stop)
-    walked.settle(rows, bound=walk.BOUND)
-    states, following = walked.state[rows].tolist(), np.searchsorted(candle, walked.last(rows)).tolist()
+    rows = np.arange(begin, stop)
+    walked.settle(rows)
+    # One that stays open leaves no room for another.
+    ends = np.where(walked.state[rows] == walk.State.OPEN, len(walked.series), walked.last(rows))
+    following = np.searchsorted(walked.plans.candle, ends).tolist()
     taken, row = [], begin
     while row < stop:
-        state, after = states[row - begin], following[row - begin]
-        if state == walk.State.UNKNOWN:  # it lives long, and now it is known to count
-            one = np.array([row])
-            walked.settle(one)
-            state, after = walked.state[row], int(np.searchsorted(candle, walked.last(one)[0]))
         taken.append(row)
-        if state == walk.State.OPEN:
-            break
-        row = after
+        row = following[row - begin]
     return taken

@@ -148,7 +148,7 @@ def equity_points(outcome: engine.Outcome) -> list[list[float]]:
     times, length = outcome.series.open_time, timeframes.ms(outcome.rules.timeframe)
     at = np.concatenate(([times[outcome.first]], times[outcome.ended] + length))
     total = np.concatenate(([0.0], np.cumsum(outcome.r)))
-    kept = np.unique(np.linspace(0, len(at) - 1, min(len(at), POINTS)).round().astype(int))
+    kept = np.linspace(0, len(at) - 1, min(len(at), POINTS)).round().astype(int)
     return [[int(at[i]), round(float(total[i]), 2) + 0.0] for i in kept]
 
 
@@ -162,6 +162,6 @@ def _holding_hours(outcome: engine.Outcome) -> float | None:
 
 def _unclear(outcome: engine.Outcome) -> int:
     """How many closed trades were stopped in a candle that had touched a target as well, and nothing decided."""
-    unclear = np.array(sorted(outcome.unclear), np.int64)
     stopped = outcome.walked.state[outcome.taken] == walk.State.STOPPED
-    return int(np.isin(outcome.series.open_time[outcome.ended[stopped]], unclear).sum())
+    ends = outcome.series.open_time[outcome.ended[stopped]].tolist()
+    return len(outcome.unclear.intersection(ends))

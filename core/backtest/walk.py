@@ -1,7 +1,4 @@
-"""What later candles do to many planned positions at once: `lifecycle.step` for arrays, by the same rule of touches.
-
-Each position looks ahead in strides that double, so the work is about as long as the positions are.
-"""
+"""What later candles do to many planned positions at once: `lifecycle.step` for arrays, by the same rule of touches."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from core.backtest.merged import Merged
 from core.backtest.plans import Plans
 from core.columns import Level
 from core.market import candles, ticks
@@ -24,10 +22,6 @@ Indices = NDArray[np.intp]
 Finer = Callable[[int], Sequence[candles.Candle]]
 """The shorter candles that make up exactly the one that opened then, or none."""
 
-_STRIDE = 8
-BOUND = 64
-"""So many candles are looked at for all positions together; what lives longer is asked for one by one."""
-_AT_ONCE = 1 << 16
 _NEVER = 1 << 62
 
 
@@ -68,6 +62,7 @@ class Walk:
         self.reached = np.zeros(count, np.int8)
         self.price = np.full((count, len(self.shares)), np.nan)
         self.at = np.zeros((count, len(self.shares)), np.intp)
+        self.merged = Merged(self.series)
         self._next = self.plans.candle + 1
         self._stop = self.plans.stop.copy()
         # Time, not candles: a gap makes nothing live longer. Beyond the end of the series it has not expired yet.
@@ -79,49 +74,20 @@ class Walk:
         found: Indices = self.at[rows, column]
         return found
 
-    def settle(self, rows: Indices, *, bound: int = _NEVER) -> None:
-        """The state of each of these positions is known, except of those that live longer than `bound` candles."""
+    def settle(self, rows: Indices) -> None:
+        """The state of each of these positions is known."""
         while len(rows):
-            found, kind, undecided = self._touches(rows, bound)
-            quiet = (kind == exits.NONE) & ~undecided
+            target = self.plans.levels[rows, self.reached[rows]]
+            found = self.merged.first(self._next[rows], self.plans.long[rows], self._stop[rows], target)
+            quiet = (found > self._expiry[rows]) | (found == len(self.series))
             self._end_quietly(rows[quiet])
-            hit = kind != exits.NONE
-            rows = self._hit(rows[hit], found[hit], kind[hit])
-
-    def _touches(self, rows: Indices, bound: int) -> tuple[Indices, NDArray[np.int8], NDArray[np.bool_]]:
-        """For each row the next candle that touches a level and what it does; NONE where none comes before the end.
-
-        The last array says which rows were left undecided at the bound.
-        """
-        found, kind = np.zeros(len(rows), np.intp), np.zeros(len(rows), np.int8)
-        start, end = self._next[rows], np.minimum(self._expiry[rows] + 1, len(self.series))
-        active, seen, stride = np.flatnonzero(start < end), 0, _STRIDE
-        while len(active) and seen < bound:
-            at = start[active, None] + np.arange(seen, seen + stride)
-            kinds = self._kinds(rows[active], np.minimum(at, len(self.series) - 1))
-            kinds[at >= end[active, None]] = exits.NONE
-            first = (kinds != exits.NONE).argmax(axis=1)
-            lines = np.arange(len(active))
-            kind[active], found[active] = kinds[lines, first], at[lines, first]
-            seen += stride
-            active = active[(kind[active] == exits.NONE) & (start[active] + seen < end[active])]
-            stride = max(_STRIDE, min(2 * stride, _AT_ONCE // max(1, len(active))))
-        undecided = np.zeros(len(rows), np.bool_)
-        undecided[active] = True
-        return found, kind, undecided
+            rows = self._hit(rows[~quiet], found[~quiet])
 
     def _kinds(self, rows: Indices, at: Indices) -> NDArray[np.int8]:
-        """What the candles `at` (one line for each row) do to the stop and the next level."""
-        target = self.plans.levels[rows, self.reached[rows]]
-        series = self.series
-        return exits.touched(
-            self.plans.long[rows, None],
-            self._stop[rows, None],
-            target[:, None],
-            series.open[at],
-            series.high[at],
-            series.low[at],
-        )
+        """What these candles do to the stop and the next level."""
+        series, target = self.series, self.plans.levels[rows, self.reached[rows]]
+        prices = (series.open[at], series.high[at], series.low[at])
+        return exits.touched(self.plans.long[rows], self._stop[rows], target, *prices)
 
     def _end_quietly(self, rows: Indices) -> None:
         """Positions that nothing touched any more: expired, or open where the candles end before that."""
@@ -135,8 +101,9 @@ class Walk:
         self.price[rows, self.reached[rows]] = price
         self.at[rows, self.reached[rows]] = at
 
-    def _hit(self, rows: Indices, at: Indices, kind: NDArray[np.int8]) -> Indices:
-        """The touches are carried out; gives back the positions that go on."""
+    def _hit(self, rows: Indices, at: Indices) -> Indices:
+        """What these candles touch is carried out; gives back the positions that go on."""
+        kind = self._kinds(rows, at)
         stopped = (kind == exits.STOP) | (kind == exits.STOP_AT_OPEN)
         decided = self._decided_closer(rows[stopped], at[stopped])
         going_on = rows[stopped][decided]
@@ -166,7 +133,7 @@ class Walk:
             done = self.reached[rows] == len(self.shares)
             self.state[rows[done]] = State.TARGET
             rows, at, place = rows[~done], at[~done], place[~done]
-            kind = self._kinds(rows, at[:, None])[:, 0]
+            kind = self._kinds(rows, at)
             more = kind != exits.NONE
             rows, at, place, kind = rows[more], at[more], place[more], kind[more]
         self._stop[everyone] = moved

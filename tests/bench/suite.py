@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import databases
-from tests.bench import alone, chat, fanout, ledger, pace, stage, table
+from tests.bench import alone, backtest, chat, fanout, ledger, pace, stage, table
 
 
 class Dose(NamedTuple):
@@ -18,6 +18,7 @@ class Dose(NamedTuple):
     pacing: pace.Dose = pace.Dose()
     outbox: ledger.Dose = ledger.Dose()
     single: alone.Dose = alone.Dose()
+    tested: backtest.Dose = backtest.Dose()
 
 
 FULL = Dose()
@@ -27,6 +28,7 @@ QUICK = Dose(
     pace.Dose(seconds=1.5, runs=1),
     ledger.Dose(recipients=2000, rows=500, rounds=1),
     alone.Dose(charts=3, starts=1, passes=1, candles=100_000),
+    backtest.Dose(candles=(5_000,), rounds=1, starts=1, peers=False),
 )
 
 
@@ -61,7 +63,9 @@ async def _measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[ta
     stage.say("what the outbox costs")
     rows += await ledger.measured(maker, dose.outbox)
     stage.say("what stands alone")
-    return rows + alone.measured(dose.single)
+    rows += alone.measured(dose.single)
+    stage.say("what a backtest costs")
+    return rows + backtest.measured(folder / "backtest", dose.tested)
 
 
 def notes(dose: Dose) -> list[str]:
@@ -71,5 +75,6 @@ def notes(dose: Dose) -> list[str]:
         f"Fan-outs: {dose.sending.recipients:,} recipients at {fanout.RATE}/s with {fanout.WINDOW} in flight at most.",
         "Their CPU is user and system time of the product's process, from the candle's close to the last settled row.",
         "By the clock, the stand-in (one Python process) may be the slower side of both senders.",
+        backtest.note(dose.tested),
         "Only ratios are worth quoting from a shared machine.",
     ]

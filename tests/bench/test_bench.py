@@ -30,6 +30,9 @@ PARTS = (
     "F: chart",
     "G: signalstack --help",
     "entries over",
+    "D1: strategy, walk and results",
+    "D1: walk of",
+    "D2: signalstack backtest",
 )
 
 

@@ -223,8 +223,8 @@ def _any(dice: random.Random) -> dict[str, Any]:
     return {"long": False, "stop": Decimal("104.00"), "levels": levels}
 
 
-async def test_processes_that_publish_at_once_write_one_chain(postgres_url: str) -> None:
-    processes = [db.Database(postgres_url, pool_size=4) for _ in range(3)]
+async def test_processes_that_publish_at_once_write_one_chain(database_url: str) -> None:
+    processes = [db.Database(database_url, pool_size=4) for _ in range(3)]
     try:
         jobs = [opened(processes[i % 3], candle=i, ref=f"r{i}") for i in range(24)]
         ids = await asyncio.gather(*jobs)

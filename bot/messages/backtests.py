@@ -122,7 +122,8 @@ def _rate(summary: Mapping[str, Any]) -> str:
 
 
 def _exposure(summary: Mapping[str, Any]) -> str:
-    ratio = "" if summary["sharpe"] is None else f", Sharpe ratio {summary['sharpe']:.2f} a year"
+    sharpe = summary["sharpe"]
+    ratio = "" if sharpe is None else f", Sharpe ratio {figures.signed(Decimal(str(sharpe)))} a year"
     return f"In the market {summary['exposure']:.1f}{figures.THIN}% of the time{ratio}"
 
 

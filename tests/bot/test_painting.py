@@ -140,3 +140,19 @@ async def test_the_end_of_a_signal_comes_with_its_chart_to_everybody_after_one_u
     assert {message.text.splitlines()[0].partition(" ·")[0] for message in ends} == {"✓ Target hit"}
     assert len({message.photo for message in ends}) == 1
     assert ends[0].photo not in {None, stage.world.chat(chats[0])[0].photo}
+
+
+async def test_an_answer_shows_the_chart_of_the_signal_that_it_is_about(stage: stages.Stage) -> None:
+    [chat] = await stage.join(1)
+    signal = await stage.publish()
+    await stage.delivered()
+    await stage.reply(chat, text.message("Of 100", picture=True, about=f"signal:{signal.id}").as_dict())
+    await stage.delivered(urgent=True)
+    await stage.reply(chat, text.message("Of none", picture=True, about="signal:999").as_dict())
+
+    await stage.delivered(urgent=True)
+
+    opening, shown, words = stage.world.chat(chat)
+    assert (shown.text, shown.photo) == ("Of 100", opening.photo)
+    assert (words.text, words.photo) == ("Of none", None)
+    assert not shown.options.get("protect_content")

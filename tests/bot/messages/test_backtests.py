@@ -66,7 +66,7 @@ def test_a_result_says_on_what_with_what_and_what_came_of_it() -> None:
         "Together +6.20 R, −4.10 R at the deepest fall",
         "A trade brings +0.15 R on average, profit factor 1.32, 5 losses in a row at most",
         "With a gain: 43.9 %",
-        "In the market 12.3 % of the time, Sharpe ratio 1.10 a year",
+        "In the market 12.3 % of the time, Sharpe ratio +1.10 a year",
         "",
         "With threshold 2.25, window 48",
         "Counted: 0.1 % fee and 0.05 % slippage at each side.",

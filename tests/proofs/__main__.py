@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import kill, outages, posts, road, several, sweep
+from tests.proofs import equality, kill, outages, posts, road, several, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -71,6 +71,12 @@ async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> boo
     return True
 
 
+async def _equality(folder: Path, _: str, options: argparse.Namespace) -> bool:
+    outcome = await equality.prove(folder, equality.Scale(five_minutes=options.five_minutes))
+    print(outcome)
+    return outcome.ok
+
+
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "outages": _outages,
@@ -79,6 +85,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "sweep": _sweep,
     "posts": _posts,
     "membership": _membership,
+    "equality": _equality,
 }
 
 
@@ -93,6 +100,7 @@ def main() -> int:
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
     parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
+    parser.add_argument("--five-minutes", type=float, default=0.25, help="share of the 5-minute candles, of equality")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     options = parser.parse_args()
     good = True

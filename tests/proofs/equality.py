@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How many candles of each market: None means all of them, a share otherwise."""
+    """Which share of each market's candles is compared, from the beginning."""
 
     hours: float = 1.0
     five_minutes: float = 0.25

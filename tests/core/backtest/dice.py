@@ -72,7 +72,7 @@ class Jumps:
     """A recipe of a market: quarters of an hour that move by about `swing`, hours made of them, and some missing."""
 
     seed: int
-    hours: int = 60
+    hours: int = 40
     swing: float = 0.006
     price: float = 100.0
     tick: Decimal = Decimal("0.01")

@@ -24,8 +24,8 @@ from core.market import candles, refusals, ticks, timeframes
 
 PAGE = 1000
 BURST = 10
-MARKETS_LIVE = 6 * 3600.0
-"""Seconds after which the list of markets is read again: a delisting is seen within them."""
+MARKETS_LIVE, _HALTED = 6 * 3600.0, 300.0
+"""Seconds after which the list of markets is read again: a delisting is seen within them, the end of a halt sooner."""
 MARKETS_BUDGET = 30.0
 BARRED_FOR = 900.0
 BANNED_FOR = 120.0
@@ -147,6 +147,8 @@ class Exchange:
         if market is None:
             raise refusals.DelistedError(f"{self.name} has no market {symbol}.")
         if market["active"] is False:
+            # A halt may be over in minutes, so this is not believed for hours.
+            self._markets_until = min(self._markets_until, self._monotonic() + _HALTED)
             raise refusals.DelistedError(f"{symbol} is not traded on {self.name} any more.")
         return market
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, catalogue, clock, db, models, places, switches
+from core import access, catalogue, db, models, places, switches
 from core.delivery import fanout, outbox
 from core.market import candles, timeframes
 from core.models import Signal, SignalStatus
@@ -167,17 +167,17 @@ async def follow(
     return tuple(moved)
 
 
-async def delist(session: AsyncSession, key: candles.Key, *, now: datetime) -> tuple[Signal, ...]:
+async def delist(session: AsyncSession, key: candles.Key, *, moment: Moment) -> tuple[Signal, ...]:
     """Open signals of a market that is gone are closed at its last known close; none while that is a day young."""
     last = await candles.recent(session, key, 1)
-    if not last or clock.from_ms(last[0].open_time) + _GONE_AFTER > now:
+    if not last or last[0].open_time + _GONE_AFTER // timedelta(milliseconds=1) > moment.clock:
         return ()
     closed = []
     for signal in (await session.scalars(_open_at(key).with_for_update())).all():
         changes: list[lifecycle.Change] = []
-        at = last[0]
-        position = lifecycle.leave(lifecycle.position(signal), SignalStatus.DELISTED, at.close, at.open_time, changes)
-        await publish.changed(session, signal, position, changes, now=now)
+        at, candle = last[0].close, max(last[0].open_time, signal.candle)
+        position = lifecycle.leave(lifecycle.position(signal), SignalStatus.DELISTED, at, candle, changes)
+        await publish.changed(session, signal, position, changes, now=moment.now)
         closed.append(signal)
     return tuple(closed)
 

@@ -139,15 +139,15 @@ class Scan:
                     await self._well(what)
             except (errors.UnreachableError, refusals.BarredError) as error:
                 if isinstance(error, refusals.DelistedError):
-                    verdicts += await self._delist(market.key, epoch)
+                    verdicts += await self._delist(market.key, clock, epoch)
                 verdicts.append(await self._unwell(what, error))
         return verdicts
 
-    async def _delist(self, key: candles.Key, epoch: int | None) -> list[judge.Verdict]:
+    async def _delist(self, key: candles.Key, clock: int, epoch: int | None) -> list[judge.Verdict]:
         async with self._stack.db.transaction() as session:
             if epoch is not None:
                 await leases.check(session, LEASE, epoch)
-            closed = await judge.delist(session, key, now=self._stack.clock())
+            closed = await judge.delist(session, key, moment=judge.Moment(clock, self._stack.clock()))
         return self._told([judge.Verdict(" ".join(key), "delisted", ended=tuple(one.id for one in closed))])
 
     async def _well(self, what: str) -> None:

@@ -23,13 +23,19 @@ def order(**said: Any) -> orders.Order:
 
 
 async def take(
-    stage: Stage, given: orders.Order, *, who: outside.Source = outside.OPERATOR, late: float = 0, **source: Any
+    stage: Stage,
+    given: orders.Order,
+    *,
+    who: outside.Source = outside.OPERATOR,
+    book: catalogue.Catalogue = BOOK,
+    late: float = 0,
+    **source: Any,
 ) -> outside.Taken:
     """The order, given `late` seconds ago, was taken in a transaction of its own."""
     now = stage.now()
     async with stage.database.transaction() as session:
         at = now - people.HOUR * (late / 3600)
-        return await outside.take(session, BOOK, replace(who, **source), given, at=at, now=now)
+        return await outside.take(session, book, replace(who, **source), given, at=at, now=now)
 
 
 async def planned(stage: Stage, given: orders.Order, **source: Any) -> publish.Draft:

@@ -167,15 +167,10 @@ def _due(
     arrived = select(opening.state).where(opening.id == Delivery.after_id).scalar_subquery()
     # Whoever may have seen an opening, because an attempt had no clear end, hears how it ended.
     doubts = select(opening.ambiguities).where(opening.id == Delivery.after_id).scalar_subquery()
-    # Of two updates that answer the same opening, the earlier one goes first.
-    sibling = aliased(Delivery)
-    earlier = exists().where(
-        sibling.after_id == Delivery.after_id, sibling.id < Delivery.id, sibling.state.in_(UNSETTLED)
-    )
     next_ones = (
         select(Delivery.id)
         .where(Delivery.platform == platform, Delivery.state == State.PENDING, Delivery.not_before <= now)
-        .where(or_(Delivery.after_id.is_(None), and_(arrived.not_in(UNSETTLED), ~earlier)))
+        .where(or_(Delivery.after_id.is_(None), and_(arrived.not_in(UNSETTLED), ~_waits_for_earlier())))
         .order_by(Delivery.priority, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Delivery)
@@ -196,6 +191,12 @@ def _due(
     # subscriptions for each claim, instead of looking up the few that are asked for.
     asked = select(refusal).where(Delivery.id == locked.c.id).scalar_subquery().label("refusal")
     return select(locked.c.id, asked).cte("due").prefix_with("MATERIALIZED")
+
+
+def _waits_for_earlier() -> ColumnElement[bool]:
+    """Whether an earlier answer to the same message is still on its way: of two updates, that one goes first."""
+    sibling = aliased(Delivery)
+    return exists().where(sibling.after_id == Delivery.after_id, sibling.id < Delivery.id, sibling.state.in_(UNSETTLED))
 
 
 async def _expire(session: AsyncSession, platform: str, now: datetime) -> None:

@@ -38,7 +38,7 @@ async def _live(
     session: AsyncSession, shown: Sequence[Signal], book: catalogue.Catalogue, now: datetime
 ) -> messages.lists.Live:
     """How the open ones of these signals stand, in words."""
-    return messages.lists.live(shown, await marks.of(session, book, shown), now)
+    return messages.lists.live(shown, await marks.of(session, book, shown, now=now))
 
 
 def _watched(book: catalogue.Catalogue) -> list[str]:

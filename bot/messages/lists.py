@@ -1,7 +1,6 @@
 """What we answer about signals: the latest, the open ones, the closed ones, a single one, and the public results."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 
 from bot.messages import figures, signals, text
@@ -43,10 +42,10 @@ def _rows(shown: Sequence[models.Signal], live: Live) -> list[text.Line]:
     return [row for signal in shown for row in (text.BLANK, *signals.listed(signal, live.get(signal.id, ())))]
 
 
-def live(shown: Sequence[models.Signal], found: Mapping[int, marks.Mark], now: datetime) -> Live:
+def live(shown: Sequence[models.Signal], found: Mapping[int, marks.Mark]) -> Live:
     """How each open one of these signals stands, by its number, where its market is known to stand as found."""
     running = [signal for signal in shown if signal.status == models.SignalStatus.OPEN]
-    return {signal.id: _standing(signal, found.get(signal.id), now) for signal in running}
+    return {signal.id: _standing(signal, found.get(signal.id)) for signal in running}
 
 
 def _open(shown: Sequence[models.Signal]) -> bool:
@@ -68,7 +67,7 @@ def _pair_rows(command: str, pairs: Sequence[str]) -> list[list[text.Button]]:
     return [buttons[i : i + 3] for i in range(0, len(buttons), 3)]
 
 
-def _standing(signal: models.Signal, mark: marks.Mark | None, now: datetime) -> list[text.Line]:
+def _standing(signal: models.Signal, mark: marks.Mark | None) -> list[text.Line]:
     """How an open signal stands at the newest known price: what it would bring, what is reached, where the stop is."""
     reached = []
     if signal.reached:
@@ -76,7 +75,7 @@ def _standing(signal: models.Signal, mark: marks.Mark | None, now: datetime) -> 
         reached = [text.line(f"Target {rest}{_moved(signal)}")]
     if mark is None:
         return [*reached, text.line("The price now is not known yet.")]
-    old = f"{figures.age(max(0.0, (now - mark.at).total_seconds()))} old"
+    old = f"{figures.age(mark.age)} old"
     price = figures.price(mark.price, signal.tick)
     if signal.filled is None:
         return [*reached, text.line(f"Last price {price} ({old}); it counts from the open of the next candle.")]

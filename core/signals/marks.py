@@ -7,20 +7,23 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, clock
+from core import catalogue
 from core.market import candles, timeframes
 from core.models import Signal
+from core.signals import quotes
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The newest known price of a market, a close, and when that candle closed by the exchange's clock."""
+    """The newest known price of a market, a close, and how many seconds ago that was by the exchange's clock."""
 
     price: Decimal
-    at: datetime
+    age: float
 
 
-async def of(session: AsyncSession, book: catalogue.Catalogue, signals: Iterable[Signal]) -> Mapping[int, Mark]:
+async def of(
+    session: AsyncSession, book: catalogue.Catalogue, signals: Iterable[Signal], *, now: datetime
+) -> Mapping[int, Mark]:
     """For each signal's number the newest close of its market, whatever candles it is from; none where we have none."""
     markets: dict[tuple[str, str], set[str]] = {}
     shown = list(signals)
@@ -29,12 +32,14 @@ async def of(session: AsyncSession, book: catalogue.Catalogue, signals: Iterable
     for watch in book.watches:
         if (names := markets.get((watch.exchange, watch.symbol))) is not None:
             names.add(watch.timeframe)
-    found = {market: await _newest(session, *market, names) for market, names in markets.items()}
+    found = {market: await _newest(session, *market, names, now) for market, names in markets.items()}
     marks = {signal.id: found[signal.exchange, signal.symbol] for signal in shown}
     return {number: mark for number, mark in marks.items() if mark is not None}
 
 
-async def _newest(session: AsyncSession, exchange: str, symbol: str, names: Iterable[str]) -> Mark | None:
+async def _newest(
+    session: AsyncSession, exchange: str, symbol: str, names: Iterable[str], now: datetime
+) -> Mark | None:
     closes: list[tuple[int, Decimal]] = []
     for name in names:
         rows = await candles.recent(session, candles.Key(exchange, symbol, name), 1)
@@ -42,4 +47,4 @@ async def _newest(session: AsyncSession, exchange: str, symbol: str, names: Iter
     if not closes:
         return None
     at, price = max(closes)
-    return Mark(price, clock.from_ms(at))
+    return Mark(price, max(0.0, (await quotes.there(session, exchange, now=now) - at) / 1000))

@@ -40,20 +40,20 @@ async def of(session: AsyncSession, key: candles.Key, *, now: datetime) -> Quote
     tick = await candles.tick(session, key.exchange, key.symbol)
     if not rows or tick is None:
         raise errors.RefusedError(f"No price of {key.symbol} is known yet; try again when the scheduler has seen it.")
-    there, length, last = await _there(session, key.exchange, now), timeframes.ms(key.timeframe), rows[-1]
-    age = (there - last.open_time - length) / 1000
+    moment, length, last = await there(session, key.exchange, now=now), timeframes.ms(key.timeframe), rows[-1]
+    age = (moment - last.open_time - length) / 1000
     if age > timeframes.seconds(key.timeframe) + timeframes.staleness(key.timeframe):
         raise errors.RefusedError(
             f"The last known price of {key.symbol} is {age / 60:.0f} minutes old; try again when {key.exchange} "
             "delivers candles."
         )
     # A clock of ours that is slow must not open the position in the past.
-    running = max(timeframes.floor(key.timeframe, there), last.open_time + length)
+    running = max(timeframes.floor(key.timeframe, moment), last.open_time + length)
     return Quote(last, running, tick)
 
 
-async def _there(session: AsyncSession, exchange: str, now: datetime) -> int:
-    """The exchange's clock; ours where it was never asked."""
+async def there(session: AsyncSession, exchange: str, *, now: datetime) -> int:
+    """The exchange's clock at this moment, epoch milliseconds; ours where it was never asked."""
     mark = models.ScanMark
     asked = select(mark).where(mark.watch.contains(f" {exchange} ", autoescape=True), mark.clock > 0)
     last = await session.scalar(asked.order_by(mark.scanned_at.desc()).limit(1))

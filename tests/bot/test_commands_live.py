@@ -82,6 +82,15 @@ async def test_what_is_not_known_yet_is_said(chat: Chat) -> None:
     assert "Last price 27 412.10 (5 h old); it counts from the open of the next candle." in await chat.said("/open")
 
 
+async def test_the_age_of_a_price_is_told_by_the_exchange_s_clock(chat: Chat) -> None:
+    await chat.published(signals.make(filled=ENTRY))
+    await keep(chat, "1h", signals.CANDLE + 5 * HOUR, "27500")
+    there = {"candle": signals.CANDLE, "clock": signals.CANDLE + 9 * HOUR, "note": ""}
+    await chat.published(models.ScanMark(watch="mean_reversion binance BTC/USDT 1h", scanned_at=chat.now, **there))
+
+    assert "Last price 27 500.00 (3 h old)" in await chat.said("/open")
+
+
 async def test_the_whole_history_names_parts_moves_result_and_costs(chat: Chat) -> None:
     given = {**PARTLY, **COSTS, "filled": Decimal(27420), "left": Decimal(0), "banked": Decimal("27506.05")}
     await chat.published(signals.ended(SignalStatus.STOPPED, "27506.05", **given))

@@ -13,6 +13,16 @@ from core.signals import lifecycle
 _FINEST_SHARE = Decimal("0.0001")
 _SIDES = {"buy": "long", "sell": "short"}
 _PLAIN = {"missing": "it is missing", "extra_forbidden": "that is not known here"}
+_WRITE = {
+    "symbol": "name a watched market, such as BTC/USDT",
+    "direction": "write long or short",
+    "targets": "give one to nine prices",
+    "share": "write a part of 1 with at most four decimals, such as 0.5",
+    "stop": "write entry, previous or a price",
+    "expires_after": "write a number of candles from 1 to 10000",
+    "reason": "write at most 400 characters",
+    "ref": "write at most 80 characters",
+}
 
 
 def _price(value: object) -> Decimal:
@@ -93,8 +103,18 @@ def read(said: Mapping[str, Any]) -> Order:
     try:
         return Order.model_validate(said)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        where = " ".join(str(part + 1) if isinstance(part, int) else part for part in fault["loc"] if part != "Price")
+        raise errors.RefusedError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    # What pydantic names after its own functions and choices is no word for people.
+    named = [str(part + 1) if isinstance(part, int) else part for part in fault["loc"]]
+    named = [part for part in named if part.isidentifier() or part.isdecimal()]
+    last = next((part for part in reversed(named) if part in _WRITE), "")
+    if fault["type"] == "value_error":
         what = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-        what = _PLAIN.get(fault["type"], what[:1].lower() + what[1:])
-        raise errors.RefusedError(f"{where[:40]}: {what}." if where else f"{what}.") from None
+    else:
+        what = _PLAIN.get(fault["type"], "") or _WRITE.get(last, "that is not what belongs here")
+    where = " ".join(named)[:40]
+    return f"{where}: {what}." if where else f"{what[:1].upper()}{what[1:]}."

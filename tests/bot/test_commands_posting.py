@@ -169,7 +169,7 @@ async def test_parts_and_stops_that_move_are_shown_and_kept(lite: Chat) -> None:
         ("/post BTC", "Write it so:"),
         ("/post BTC long", "stop: it is missing."),
         ("/post BTC long 100 95 110", "stop: it is missing."),
-        ("/post BTC up stop 95 targets 110", "direction: input should be 'long' or 'short'."),
+        ("/post BTC up stop 95 targets 110", "direction: write long or short."),
         ("/post BTC long stop 95", "targets: "),
         ("/post BTC long stop 95 targets 1.2.3", "targets 1 price: '1.2.3' is no number."),
         ("/post BTC long stop 95 targets 110:50%", "add up to 1"),

@@ -201,7 +201,7 @@ async def test_an_unknown_source_is_an_address_that_does_not_exist(lite: Door) -
         ({"sl": SECRET}, "stop: '[secret]' is no number."),
         ({"ticker": "DOGEUSDT"}, "DOGEUSDT is not among the watched markets"),
         ({"price": "103"}, "more than 2% away from the last price 100.00"),
-        ({"action": "close"}, "direction: input should be 'long' or 'short'."),
+        ({"action": "close"}, "direction: write long or short."),
         ({"ticker": "ETHUSDT"}, "No price of ETH/USDT is known yet"),
     ],
 )

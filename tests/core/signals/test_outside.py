@@ -245,7 +245,7 @@ async def test_an_order_that_comes_twice_at_once_is_published_once(stage: Stage)
         ({"stop": True}, "stop: it is no price above nought."),
         ({"stop": "9" * 60}, "stop: it is no price above nought."),
         ({"entry": "1e999999999"}, "entry: it is no price."),
-        ({"direction": "up"}, "direction: input should be 'long' or 'short'."),
+        ({"direction": "up"}, "direction: write long or short."),
         ({"targets": []}, "targets: "),
         ({"targets": [{"price": 1}] * 10}, "targets: "),
         ({"targets": [{"price": "x"}]}, "targets 1 price: 'x' is no number."),

@@ -249,7 +249,7 @@ async def test_an_order_that_comes_twice_at_once_is_published_once(stage: Stage)
         ({"targets": []}, "targets: "),
         ({"targets": [{"price": 1}] * 10}, "targets: "),
         ({"targets": [{"price": "x"}]}, "targets 1 price: 'x' is no number."),
-        ({"targets": [{"price": 102, "share": 0.5}, {"price": 103}]}, "give every target a share so that they add up"),
+        ({"targets": [{"price": 102, "share": 0.5}, {"price": 103}]}, "Give every target a share so that they add up"),
         ({"targets": [{"price": 102, "share": 0.7}]}, "add up to 1, or none of them."),
         ({"expires_after": 0}, "expires_after: "),
         ({"reason": "x" * 401}, "reason: "),

@@ -177,7 +177,8 @@ async def _checked(pieces: Pieces, chain: "proof.Chain") -> "proof.Report":
 
 def _say(report: "proof.Report") -> None:
     click.echo(f"RIGHT: {report.entries} entries; every line, hash, commitment and result is right.")
-    click.echo(f"Closed signals: {report.closed}, together {report.r:+.2f} R after costs; open: {report.open}.")
+    since = f", the oldest since {report.oldest}" if report.open else ""
+    click.echo(f"Closed signals: {report.closed}, together {report.r:+.2f} R after costs; open: {report.open}{since}.")
     if report.unsealed:
         click.echo(f"From before the record, so not committed to when they were published: {report.unsealed}.")
     if report.entries:

@@ -29,7 +29,7 @@ def all_results(counted: tally.Tally, book: catalogue.Catalogue, url: str) -> te
         return text.message(
             text.line(text.bold("Results")),
             "No signal has closed yet, so there are no results to show.",
-            f"Open now and not counted: {counted.running}",
+            _open(counted),
             *_fine_print(book.service),
             buttons=[[_LATEST], page],
         )
@@ -41,7 +41,7 @@ def all_results(counted: tally.Tally, book: catalogue.Catalogue, url: str) -> te
         f"With a gain: {counted.whole.gains}, with a loss: {counted.whole.losses}",
         _rate(counted.whole),
         *_late(counted),
-        f"Open now and not counted: {counted.running}",
+        _open(counted),
         *_groups("By strategy", counted.strategies),
         *_groups("By pair", counted.markets),
         *_groups("By month", counted.months, _MOST_MONTHS),
@@ -52,6 +52,11 @@ def all_results(counted: tally.Tally, book: catalogue.Catalogue, url: str) -> te
         *_fine_print(book.service),
         buttons=[[_CLOSED, _LATEST], page],
     )
+
+
+def _open(counted: tally.Tally) -> str:
+    since = f", the oldest since {figures.day(counted.oldest)}" if counted.oldest else ""
+    return f"Open now and not counted: {counted.running}{since}"
 
 
 def _span(counted: tally.Tally) -> list[text.Line]:

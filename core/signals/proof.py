@@ -30,7 +30,8 @@ class BrokenError(errors.SignalStackError):
 class Report:
     """What a whole record holds; `seen` is the number of the entry whose hash was looked for, None if it is not there.
 
-    `first` and `last` are the moments of these entries, `unsealed` the closed signals from before the record began.
+    `first` and `last` are the moments of these entries, `oldest` is when the signal that is open for longest
+    entered it, `unsealed` counts the closed signals from before the record began.
     """
 
     entries: int
@@ -41,6 +42,7 @@ class Report:
     r: Decimal
     first: str
     last: str
+    oldest: str
     seen: int | None
 
 
@@ -88,6 +90,7 @@ class Chain:
             r=self._r,
             first=self._first,
             last=self._last,
+            oldest=next((told[0].at for told in self._open.values()), ""),
             seen=self._seen,
         )
 
@@ -217,6 +220,9 @@ def _result_faults(
         yield "counts other exits than those that were committed to on the way"
     if sum(Decimal(one.share) for one in closing.exits) != 1:
         yield "has exits whose shares do not add up to the whole"
+    candles = [details.candle, *(part.candle for part in parts), closing.candle]
+    if candles != sorted(candles):
+        yield "tells of candles in another order than that of time"
     yield from _exit_faults(kind, details, parts, closing)
     if entries.average(closing.exits) != Decimal(closing.average_exit):
         yield f"names {closing.average_exit} as the average exit, which does not follow from its exits"

@@ -41,7 +41,8 @@ class Tally:
     """How all closed signals ended.
 
     `late` of them came too late to be sent as fresh, and `bare` were published before costs were assumed. `first` and
-    `last` are when the first of them was published and the last one closed; months are named 2026-01, newest first.
+    `last` are when the first of them was published and the last one closed, `oldest` is when the one of those `running`
+    was published that is open for longest. Months are named 2026-01, newest first.
     """
 
     whole: Group
@@ -51,6 +52,7 @@ class Tally:
     running: int
     first: datetime | None
     last: datetime | None
+    oldest: datetime | None
     strategies: tuple[Group, ...]
     markets: tuple[Group, ...]
     months: tuple[Group, ...]
@@ -81,7 +83,8 @@ async def count(session: AsyncSession) -> Tally:
     buckets = [*await _kept(session), *[_alone(signal) for signal in await _unkept(session)]]
     spans = await session.execute(select(func.min(Signal.created_at), func.max(Signal.closed_at)).where(*_CLOSED))
     first, last = spans.one()
-    running = await session.scalar(select(func.count()).where(Signal.status == SignalStatus.OPEN))
+    waiting = select(func.count(), func.min(Signal.created_at)).where(Signal.status == SignalStatus.OPEN)
+    running, oldest = (await session.execute(waiting)).one()
     ends: Counter[str] = Counter()
     for bucket in buckets:
         ends[bucket.status] += bucket.closed
@@ -90,9 +93,10 @@ async def count(session: AsyncSession) -> Tally:
         ends=dict(ends),
         late=sum(bucket.closed for bucket in buckets if bucket.late),
         bare=sum(bucket.closed for bucket in buckets if bucket.bare),
-        running=running or 0,
+        running=running,
         first=first,
         last=last,
+        oldest=oldest,
         strategies=_groups((bucket.strategy, bucket) for bucket in buckets),
         markets=_groups((bucket.symbol, bucket) for bucket in buckets),
         months=_groups((bucket.month, bucket) for bucket in buckets)[::-1],

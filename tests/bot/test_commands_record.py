@@ -65,7 +65,7 @@ async def test_results_come_by_strategy_pair_and_month_with_what_is_counted(chat
     )
     words = await chat.said("/record")
     assert "✓ Target hit: 1\n✕ Stopped: 1\n○ Expired: 0\n◇ Market delisted: 1\n" in words
-    assert "Open now and not counted: 1" in words
+    assert "Open now and not counted: 1, the oldest since 14 Mar 2023\n" in words
     assert "By strategy\ndonchian: 1 closed, −0.26 R\nmean_reversion: 2 closed, +0.30 R\n" in words
     assert "By pair\nBTC/USDT: 2 closed, +1.04 R\nETH/USDT: 1 closed, −1.00 R\n" in words
     assert "By month" not in words  # there is one only

@@ -179,7 +179,7 @@ def test_without_a_name_the_own_record_is_checked(
     code, output, _ = run("verify", **given)
     assert code == 0
     assert "RIGHT: 3 entries" in output
-    assert "open: 1." in output
+    assert "open: 1, the oldest since 2023-03-02T16:00:02.000Z." in output
 
 
 def _alone(work: Callable[[], None]) -> None:

@@ -37,6 +37,7 @@ def test_a_record_as_the_product_writes_it_is_right(made: ledger.Ledger) -> None
     report = checked(made.whole)
     assert (report.entries, report.head) == (len(made.entries), made.head)
     assert (report.open, report.closed) == (len(made.secrets), sum("closing" in entry for entry in made.entries))
+    assert report.oldest == (ledger.AT if made.secrets else "")
     assert report.r == sum((Decimal(e["closing"]["r"]) for e in made.entries if "closing" in e), Decimal(0))
 
 
@@ -219,6 +220,7 @@ def test_an_end_reveals_everything_before_it() -> None:
         ("target", "110.0", {"filled": "0"}, "figures with which nobody can compute"),
         ("target", "110.0", {"average_exit": "120.0"}, "does not follow from its exits"),
         ("target", "109.9", {}, "counts a target at 110.0 as reached"),
+        ("target", "110.0", {"candle": 6}, "in another order than that of time"),
         ("stopped", "101.0", {}, "better than any stop that was set"),
         ("target", "110.0", {"exits": [{"price": "110.0", "share": "1"}]}, "other exits"),
         ("expired", "101.0", {"exits": [HALF, {"price": "101.0", "share": "0.4"}]}, "do not add up to the whole"),

@@ -62,7 +62,7 @@ async def test_every_end_counts_by_strategy_market_and_month(database: db.Databa
     ]
     assert [(group.name, group.closed) for group in found.markets] == [("BTC/USDT", 2), ("ETH/USDT", 2)]
     assert [(group.name, group.gains, group.losses) for group in found.months] == [("2026-02", 1, 0), ("2026-01", 1, 1)]
-    assert (found.first, found.last) == (START, START + timedelta(days=3))
+    assert (found.first, found.last, found.oldest) == (START, START + timedelta(days=3), START)
 
 
 async def test_months_are_those_of_utc(database: db.Database) -> None:

@@ -16,6 +16,7 @@ _JOINERS = str.maketrans("", "", "\u2060\u200b")
 _OWN_LINK = re.compile(r"/(checkout|portal)/([A-Za-z0-9_-]+)\.")
 _WAY_IN = re.compile(r"t\.me/(?:\+|joinchat/)|discord\.gg/")
 _CODE = re.compile(r"/link [A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+_KEY = re.compile(r"sst_[a-z2-7]{10}_[A-Za-z0-9_-]{43}")
 SENT, CALLED = "I've sent it to you privately.", "I answer that in our private chat."
 """All that is ever said where others read it."""
 
@@ -60,7 +61,7 @@ def secrets(shown: Shown, known: Known) -> set[str]:
     found = set()
     if checker_reading.paid_messages([shown.row]) or any(figure in whole for figure in known.figures):
         found.add(table.PAID)
-    for kind, sign in ((table.WAY_IN, _WAY_IN), (table.CODE, _CODE)):
+    for kind, sign in ((table.WAY_IN, _WAY_IN), (table.CODE, _CODE), (table.KEY, _KEY)):
         if sign.search(whole):
             found.add(kind)
     links = {"checkout": table.CHECKOUT, "portal": table.PORTAL}

@@ -61,6 +61,7 @@ PLACES = TELEGRAM + DISCORD
 # --- what
 
 PAID, CHECKOUT, PORTAL, WAY_IN, CODE = "an open signal", "a checkout link", "a portal link", "a way in", "a link code"
+KEY = "a key of the API"
 PERSONAL = "personal data"
 
 
@@ -127,6 +128,7 @@ _COPY = r": everything we keep about you\n"
 _KEPT, _GONE = r"^You still pay for Everything\.", r"^Done: everything about you is deleted\."
 _HIDES, _LISTS = r"^(?!.*operator).*: what you can ask\n", r"\nFor operators\n"
 _TESTS_ARE_PAID = r"^Backtests are for subscribers; the way to become one is "
+_KEYS, _NO_KEYS = r"^Keys for your own tools\n", r"^Keys for your own tools come with a subscription\."
 _MINE, _ALONE = r"^Accounts of your membership\n", r"^Only this account belongs"
 _ASKED, _OVER = r"^Noted: you said yes\.", r"^That request has ended\."
 
@@ -169,6 +171,10 @@ RIGHTS: dict[str, Right] = {
     "settings": Right(_anybody(r"How signals reach you on ", "private")),
     "mute": Right(_anybody(r"^Muted: ")),
     "unmute": Right(_anybody(r"^Unmuted: ")),
+    "apikey": Right(
+        _holders(r"^Your new key\n", _NO_KEYS, "new laptop", KEY),
+        [_holders(_KEYS, _NO_KEYS), _anybody(r"^You have no such key\.", "revoke abcdefghij")],
+    ),
     "privacy": Right(_anybody(r": privacy\n")),
     "export": Right(_holders(_COPY, _COPY, "", WAY_IN)),
     "service": Right(_anybody(r"^(Everything is working|Not everything is working|Starting up)")),

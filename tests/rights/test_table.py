@@ -67,6 +67,7 @@ def test_what_is_impossible_is_said_with_its_reason() -> None:
         (table.PORTAL, shown(f"https://site.example/portal/{TOKEN}")),
         (table.WAY_IN, shown("here", **link("https://t.me/+sandbox1"))),
         (table.CODE, shown("send /link abcdefghijklmnopqrst-_ there")),
+        (table.KEY, shown("sst_abcdefghij_" + "A1_-" * 10 + "xyz")),
     ],
 )
 def test_x06_a_secret_is_seen_wherever_it_stands(secret: str, message: judge.Shown) -> None:

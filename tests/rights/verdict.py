@@ -9,7 +9,7 @@ from tests.sandbox import checker_reading
 
 PRESSER = {table.ANONYMOUS: table.TRIAL}
 """Telegram always names the account that pressed a button: who else hides is then a member with access."""
-SURE = frozenset({table.PAID, table.CHECKOUT, table.PORTAL, table.CODE})
+SURE = frozenset({table.PAID, table.CHECKOUT, table.PORTAL, table.CODE, table.KEY})
 """What is never left out of the answers of those who may have it."""
 
 

@@ -52,7 +52,7 @@ class Signal(Base):
     followed_to: Mapped[int] = mapped_column(BigInteger)
     status: Mapped[SignalStatus] = mapped_column(String(10))
     created_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None] = mapped_column(index=True)
     close_candle: Mapped[int | None] = mapped_column(BigInteger)
     close_price: Mapped[Decimal | None]
     late: Mapped[bool] = mapped_column(default=False)
@@ -181,6 +181,8 @@ class ScanMark(Base):
     candle: Mapped[int] = mapped_column(BigInteger)
     scanned_at: Mapped[datetime]
     note: Mapped[str] = mapped_column(String(300), default="")
+    first: Mapped[int | None] = mapped_column(BigInteger)
+    """The first candle that was judged; None where nobody noted it."""
     clock: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     """The exchange's clock at `scanned_at`, epoch milliseconds; 0 where nobody asked."""
     failures: Mapped[int] = mapped_column(default=0, server_default="0")

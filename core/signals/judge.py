@@ -184,7 +184,7 @@ async def delist(session: AsyncSession, key: candles.Key, *, moment: Moment) -> 
 
 async def _set_mark(session: AsyncSession, watch: str, newest: int, note: str, moment: Moment, *, failed: bool) -> None:
     values = {"candle": newest, "scanned_at": moment.now, "clock": moment.clock, "note": note[:300]}
-    statement = db.insert(session, models.ScanMark).values(watch=watch, failures=int(failed), **values)
+    statement = db.insert(session, models.ScanMark).values(watch=watch, failures=int(failed), first=newest, **values)
     values["failures"] = models.ScanMark.failures + int(failed)
     await session.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
 

@@ -74,6 +74,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_record_entries_signal_id"), ["signal_id"], unique=False)
 
     with op.batch_alter_table("scan_marks", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("first", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("clock", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("failures", sa.Integer(), server_default="0", nullable=False))
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from decimal import Decimal
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, errors, health, leases, stack, strategies
+from core import catalogue, clock, errors, health, leases, stack, strategies
 from core.market import candles, exchange, refusals, timeframes
 from core.signals import judge
 from core.strategies.base import Strategy
@@ -26,6 +27,7 @@ from core.strategies.base import Strategy
 LEASE = "scheduler"
 _BARRED_PAUSE = 300.0
 _LONGEST_PAUSE = 60.0
+_HISTORY = 990  # candles of a market that is new to us: one page of most exchanges, so that a backtest has some
 _BUDGET = 10.0  # seconds of one run after which no further market of an exchange is begun
 log = structlog.get_logger()
 
@@ -122,7 +124,7 @@ class Scan:
         if self._patience[name].waits(now):
             return [judge.Verdict(name, "left alone for a while after an error")]
         try:
-            clock = await self._exchanges[name].now_ms(markets[0].key.symbol)
+            clock = await self._there(name, markets)
         except (errors.UnreachableError, refusals.BarredError) as error:
             return [await self._unwell(name, error)]
         await self._well(name)
@@ -142,6 +144,13 @@ class Scan:
                     verdicts += await self._delist(market.key, clock, epoch)
                 verdicts.append(await self._unwell(what, error))
         return verdicts
+
+    async def _there(self, name: str, markets: list[_Market]) -> int:
+        """The exchange's clock, asked about a market that it still trades; ours where it trades none of these."""
+        for market in markets:
+            with suppress(refusals.DelistedError):
+                return await self._exchanges[name].now_ms(market.key.symbol)
+        return clock.to_ms(self._stack.clock())
 
     async def _delist(self, key: candles.Key, clock: int, epoch: int | None) -> list[judge.Verdict]:
         async with self._stack.db.transaction() as session:
@@ -201,6 +210,8 @@ class Scan:
         whole = market.filled or (bool(kept) and kept[0].open_time <= start)
         # The newest kept candle is asked for again, the exchange may have corrected it; a gap, it may have filled it.
         since = _whole_until(kept, length) if kept and whole else start
+        if not kept:
+            since = min(start, due - _HISTORY * length)
         async for page in source.pages(key.symbol, key.timeframe, since=since, now_ms=clock):
             async with self._stack.db.transaction() as session:
                 await candles.keep(session, key, page)

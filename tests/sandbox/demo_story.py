@@ -49,6 +49,7 @@ class Story(demo_asking.Teller):
             ("Noah, who never paid, asks on both chats and gets nothing paid", self._refused),
             ("its first target is hit: a reply in both channels, half is out, the stop moves", self._halfway),
             ("the signal's end comes as a reply in both channels, with its result after costs", self._ended),
+            ("Maya tries a strategy on the stored candles and gets its curve", self._backtests),
             ("Noah reads the results, losses included, as everybody may", self._reads_results),
             ("whoever likes checks the public record, line by line, and what was said of the signal", self._verifies),
             ("Olga, the operator, sees that every part works and what the last round found", self._operates),
@@ -199,6 +200,14 @@ class Story(demo_asking.Teller):
         if there.reply_to != self._posted.id:
             raise MissingError(f"What was told of {what} is no reply to the signal on Discord.")
         return message
+
+    async def _backtests(self) -> str:
+        asked = await self._ask(MEMBER, "/backtest BTC mean_reversion", "is running")
+        answer = await self._world.message(MEMBER, "computed from the past", after=asked.id, within=SOON)
+        if not answer.photo:
+            raise MissingError("The backtest came without its curve.")
+        lines = [line for line in answer.text.splitlines() if line]
+        return ", ".join(lines[:3])
 
     async def _reads_results(self) -> str:
         answer = await self._ask(STRANGER, "/record", "closed signal")

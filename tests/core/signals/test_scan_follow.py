@@ -1,5 +1,6 @@
 """What becomes of open signals, whoever gave them: followed to their end over real scans, told in order, once."""
 
+import email.utils
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +11,7 @@ import pytest
 
 from core import catalogue, models
 from core.delivery import outcomes
+from core.market import exchange
 from core.models import Delivery, SignalEvent
 from core.signals import scan
 from tests.core import people
@@ -289,6 +291,34 @@ async def test_c06_a_market_that_is_gone_closes_its_signals_after_a_day(stage: S
     last = [row for row in await stage.rows(models.Candle) if row.symbol == BTC][-1]
     assert (signal.close_price, signal.close_candle) == (last.close, last.open_time)
     assert await told(stage, payer) == ["opened", "delisted"]
+
+
+async def _dated(stage: Stage, door: exchange.Exchange) -> None:
+    """An answer with the Date of the stand-in's clock; the machine that serves it lives in another year."""
+    await door._client.publicGetTickerPrice({"symbol": "ETHUSDT"})
+    exchange._answer.get().headers["Date"] = email.utils.format_datetime(stage.standin.now, usegmt=True)
+
+
+@pytest.mark.parametrize("watched", [1, 2])
+async def test_c06_an_exchange_without_a_clock_is_asked_about_a_market_that_it_trades(
+    stage: Stage, watched: int
+) -> None:
+    await stage.pay()
+    scanned = await stage.scan(*desk.WATCHES[1 : watched + 1])
+    door = scanned._exchanges["binance"]
+    door._client.has["fetchTime"] = False
+    door._client.fetch_ticker = lambda _: _dated(stage, door)
+    await scanned.run()
+    stage.skip(1800)
+    by_hand = await take(stage, order())
+    stage.standin.delist(BTC)
+    for _ in range(5):
+        stage.skip(6 * 3600 + 1)
+        await scanned.run()
+
+    assert (await desk.signal(stage, by_hand.signal)).status == "delisted"
+    judged = {row.watch: row.candle for row in await stage.rows(models.ScanMark)}
+    assert watched == 1 or judged[desk.WATCHES[2].key] >= opening(NEWEST + 30)
 
 
 @pytest.mark.parametrize("off", [0.0, 1e8])

@@ -118,3 +118,19 @@ async def test_two_operators_at_once_end_it_once(stage: Stage) -> None:
 
     assert sum(isinstance(end, errors.RefusedError) for end in ends) == 2
     assert [row.event for row in await stage.rows(Delivery)] == ["opened", "closed"]
+
+
+async def test_an_end_by_hand_and_a_candle_at_the_same_moment_end_it_once(stage: Stage) -> None:
+    stage.write((NEWEST + 1, 101.0), (NEWEST + 2, 100.9), (NEWEST + 3, 98.0))
+    await stage.pay()
+    number = await running(stage)
+    scan = await stage.scan(*desk.BOOK.watches[1:])
+    await scan.run()
+    stage.close_candle()
+
+    await asyncio.gather(scan.run(), desk.close(stage, number), scan.run(), return_exceptions=True)
+    await scan.run()
+
+    kinds = [row.event for row in await stage.rows(SignalEvent)]
+    assert kinds in (["opened", "stopped"], ["opened", "closed"])
+    assert [row.event for row in await stage.rows(Delivery)] == kinds

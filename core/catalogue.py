@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from core import errors
+from core import errors, look
 from core.market import timeframes
 
 
@@ -132,7 +132,11 @@ class Plan(_Section):
 
 
 class Service(_Section):
-    """How the operator's service calls itself, and the words the law wants."""
+    """How the operator's service calls and shows itself, and the words the law wants.
+
+    `colour` is that of links and buttons on light pages, `colour_dark` on dark ones; `logo` is a small PNG or WebP
+    file, seen from the catalogue's file.
+    """
 
     name: str = Field(default="SignalStack", min_length=1, max_length=60)
     operator: str = Field(default="", max_length=200)
@@ -152,6 +156,9 @@ class Service(_Section):
     discord_invite: str = Field(
         default="", pattern=r"^(https://(discord\.gg|discord\.com/invite)/[A-Za-z0-9-]{1,40})?$"
     )
+    colour: Annotated[str, AfterValidator(look.light)] = "#0b6b5b"
+    colour_dark: Annotated[str, AfterValidator(look.dark)] = "#63d2b6"
+    logo: str = Field(default="", max_length=400)
 
 
 class Costs(_Section):
@@ -266,9 +273,13 @@ def read(path: Path) -> Catalogue:
         raise errors.ConfigError(
             *(f"{path.name}: {'.'.join(map(str, fault['loc']))}: {_said(fault['msg'])}." for fault in error.errors())
         ) from error
-    if not found.strategies:
-        return found
-    return found.model_copy(update={"strategies": str(path.parent / found.strategies)})
+    if found.strategies:
+        found = found.model_copy(update={"strategies": str(path.parent / found.strategies)})
+    if found.service.logo:
+        logo = path.parent / found.service.logo
+        look.logo(logo)
+        found = found.model_copy(update={"service": found.service.model_copy(update={"logo": str(logo)})})
+    return found
 
 
 def _said(message: str) -> str:

@@ -2,16 +2,36 @@
 
 Alive means getting somewhere: a part beats when a poll came back, a scan finished, a message left. It is red when its
 last progress is older than the limit it named itself.
+
+Alarms that members notice, too, are kept as incidents with their beginning and end, in the same transaction.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, models
+from core.models import Alarm, Incident
+
+# How the keys of alarms begin whose effect members notice. Others name people or are the operator's alone: they are no
+# incidents.
+_NOTICED = (
+    "market:",
+    "strategy:",
+    "post:",
+    "place:",
+    "price_missing:",
+    "checkout_refused",
+    "event_given_up:",
+    "telegram:",
+    "telegram.",
+    "discord:",
+    "discord.",
+    "webhooks.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +80,13 @@ async def alarm(session: AsyncSession, key: str, text: str, *, now: datetime) ->
     row = {"key": key, "text": text[:400], "first_at": now, "last_at": now, "count": 1}
     raised = db.insert(session, models.Alarm).values(**row).on_conflict_do_nothing(index_elements=["key"])
     if await db.execute(session, raised) == 1:
+        await _noted(session, key, text, now)
         return True
     known = await session.get_one(models.Alarm, key, with_for_update=True)
     fresh = known.cleared_at is not None
     if fresh:
         known.first_at, known.count, known.cleared_at = now, 0, None
+        await _noted(session, key, text, now)
     known.text, known.last_at, known.count = text[:400], now, known.count + 1
     return fresh
 
@@ -72,13 +94,40 @@ async def alarm(session: AsyncSession, key: str, text: str, *, now: datetime) ->
 async def clear(session: AsyncSession, key: str, *, now: datetime) -> None:
     """The alarm is no longer open."""
     open_one = update(models.Alarm).where(models.Alarm.key == key, models.Alarm.cleared_at.is_(None))
-    await db.execute(session, open_one.values(cleared_at=now))
+    if await db.execute(session, open_one.values(cleared_at=now)):
+        await over(session, key, now=now)
 
 
 async def clear_old(session: AsyncSession, *, before: datetime, now: datetime) -> int:
     """Alarms that were last raised before this moment are no longer open; says how many."""
-    quiet = update(models.Alarm).where(models.Alarm.last_at < before, models.Alarm.cleared_at.is_(None))
-    return await db.execute(session, quiet.values(cleared_at=now))
+    quiet = and_(Alarm.last_at < before, Alarm.cleared_at.is_(None))
+    for key in (await session.scalars(select(Alarm.key).where(quiet))).all():
+        await over(session, key, now=now)
+    return await db.execute(session, update(Alarm).where(quiet).values(cleared_at=now))
+
+
+async def _noted(session: AsyncSession, key: str, text: str, now: datetime) -> None:
+    if key.startswith(_NOTICED):
+        await began(session, key, text, now=now)
+
+
+async def began(session: AsyncSession, key: str, text: str = "", *, now: datetime) -> None:
+    """An incident under this key has been going on since `now`, or since it was noted first."""
+    row = db.insert(session, Incident).values(key=key, text=text[:400], began_at=now)
+    going_on = Incident.ended_at.is_(None)
+    await session.execute(row.on_conflict_do_nothing(index_elements=["key"], index_where=going_on))
+
+
+async def over(session: AsyncSession, key: str, *, now: datetime) -> None:
+    """The incident under this key, if there is one, ended at `now`."""
+    going_on = update(Incident).where(Incident.key == key, Incident.ended_at.is_(None))
+    await db.execute(session, going_on.values(ended_at=now))
+
+
+async def incidents(session: AsyncSession, *, since: datetime) -> Sequence[Incident]:
+    """What has been going on at any time since this moment, the latest beginning first; a thousand at most."""
+    known = select(Incident).where(or_(Incident.ended_at.is_(None), Incident.ended_at >= since))
+    return (await session.scalars(known.order_by(Incident.began_at.desc(), Incident.id.desc()).limit(1000))).all()
 
 
 async def report(session: AsyncSession, *, now: datetime) -> Report:

@@ -6,20 +6,21 @@ nothing, and stopping means waiting for our own loops.
 
 import asyncio
 import hashlib
-from datetime import UTC, date, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core import access, health, inbox, leases, rounds, stack, work
+from core import access, errors, health, inbox, leases, rounds, stack, uptime, work
+from core.backtest import drift, worker
 from core.backtest import jobs as backtests
-from core.backtest import worker
 from core.delivery import outbox, recovery
 from core.market import exchange
 from core.privacy import removal
 from core.signals import record, scan
 
-_SCAN, _SWEEP, _TIDY = "scan", "sweep", "tidy"
+_SCAN, _SWEEP, _SAMPLE, _TIDY = "scan", "sweep", "sample", "tidy"
 _SWEEP_SECONDS = 5.0  # at most; what a dead worker held must not wait much longer than its lease
 _BODIES_KEPT = timedelta(days=30)
 _FORGOTTEN_AFTER = timedelta(days=1)
@@ -35,6 +36,7 @@ class Scheduler:
         self._ttl = max(min(15.0, held.settings.lease_seconds), 4 * held.settings.scan_seconds)
         self._epoch: int | None = None
         self._witnessed: date | None = None
+        self._sampled: datetime | None = None
         self._sweep_seconds = min(_SWEEP_SECONDS, held.settings.lease_seconds / 3)
         self._clock = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -46,6 +48,7 @@ class Scheduler:
         held, ring = self._stack, self._ring
         self._clock.add_job(ring, "interval", args=[_SCAN], seconds=held.settings.scan_seconds)
         self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=self._sweep_seconds)
+        self._clock.add_job(ring, "interval", args=[_SAMPLE], minutes=1)
         self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
         self._clock.start()
         # At once: a process that dies soon after each start must still free what the one before it held.
@@ -59,6 +62,7 @@ class Scheduler:
                 scans = scan.Scan(held, exchanges)
                 jobs.create_task(work.repeat("scan", lambda: self._scan(scans, stop), stop))
                 jobs.create_task(work.repeat("sweep", self._sweep, stop))
+                jobs.create_task(work.repeat("sample", self._sample, stop))
                 jobs.create_task(work.repeat("tidy", self._tidy, stop))
                 jobs.create_task(work.repeat("backtests", worker.Worker(self._stack, stop).step, stop))
                 jobs.create_task(work.watch([self._pulse], stop))
@@ -73,7 +77,7 @@ class Scheduler:
 
     async def _wake_all(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        for topic in (_SCAN, _SWEEP, _TIDY, backtests.TOPIC):
+        for topic in (_SCAN, _SWEEP, _SAMPLE, _TIDY, backtests.TOPIC):
             self._stack.bell.ring(topic, everywhere=False)
 
     async def _lead(self) -> bool:
@@ -142,15 +146,31 @@ class Scheduler:
                     if await outbox.warn(session, platform, chat, facts, key=key, now=self._stack.clock()):
                         self._stack.bell.ring(f"outbox:{platform}")
 
+    async def _sample(self) -> None:
+        """While this process leads, the last minute has been noted as good or bad for each part."""
+        await self._stack.bell.wait(_SAMPLE, timeout=120)
+        last, now, self._sampled = self._sampled, self._stack.clock(), None
+        if self._epoch is None:
+            return
+        with suppress(errors.LostLeaseError):
+            async with self._stack.db.transaction() as session:
+                await leases.check(session, scan.LEASE, self._epoch)
+                await uptime.sample(session, last=last, now=now)
+            self._sampled = now
+
     async def _tidy(self) -> None:
-        """What is kept for a while is gone: bodies of inbox items, backtests, traces of the deleted, quiet alarms."""
+        """What is kept for a while is gone: inbox bodies, backtests, traces of the deleted, quiet alarms, old days."""
         await self._stack.bell.wait(_TIDY, timeout=3600)
         async with self._stack.db.transaction() as session:
             now = self._stack.clock()
             await inbox.forget(session, before=now - _BODIES_KEPT)
             await removal.sweep(session, before=now - _FORGOTTEN_AFTER, now=now)
             await health.clear_old(session, before=now - _QUIET, now=now)
+            await uptime.forget(session, now=now)
             await backtests.forget(session, before=now - _BODIES_KEPT)
+        held = self._stack
+        if await drift.tell(held.db, held.catalogue, held.settings.admin_chats, now=held.clock()):
+            held.deliver()
 
 
 def _short(key: str) -> str:

@@ -26,10 +26,15 @@ class Stack:
     clock: clock.Clock
     holder: str
 
+    def look(self) -> None:
+        """The scheduler that leads looks at the markets now."""
+        self.bell.ring("scan")
+
     def deliver(self) -> None:
-        """Delivery workers of every platform look at the outbox now."""
+        """Delivery workers of every platform look at the outbox now, and whoever shows what is going on looks, too."""
         for platform in settings.PLATFORMS:
             self.bell.ring(f"outbox:{platform}")
+        self.bell.ring("status")
 
 
 @asynccontextmanager

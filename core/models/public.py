@@ -20,7 +20,10 @@ class Uptime(Base):
 
 
 class Incident(Base):
-    """An alarm from when it was raised until it was over, kept for the status page; `key` is the alarm's."""
+    """Something that members notice, from its beginning to its end, kept for the status page.
+
+    `key` is that of the alarm, or `part:` and the part that made no progress; `text` is the operator's, not the page's.
+    """
 
     __tablename__ = "incidents"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -28,7 +31,7 @@ class Incident(Base):
     text: Mapped[str] = mapped_column(String(400))
     began_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
-    __table_args__ = (partial("ix_incidents_open", "key", where="ended_at IS NULL"),)
+    __table_args__ = (partial("uq_incidents_open", "key", where="ended_at IS NULL", unique=True),)
 
 
 class Hook(Base):

@@ -23,9 +23,9 @@ def upgrade() -> None:
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_incidents_began_at"), ["began_at"], unique=False)
         batch_op.create_index(
-            "ix_incidents_open",
+            "uq_incidents_open",
             ["key"],
-            unique=False,
+            unique=True,
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         )
@@ -72,6 +72,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("request", sa.String(length=36), nullable=True))
+
+    with op.batch_alter_table("signals", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_signals_closed_at"), ["closed_at"], unique=False)
 
     # ### end Alembic commands ###
 

@@ -118,3 +118,42 @@ async def test_an_alarm_that_was_not_raised_for_long_is_closed(database: db.Data
         assert await health.clear_old(session, before=now + 9 * SECOND, now=now + 9 * SECOND) == 1
         assert await health.clear_old(session, before=now + 9 * SECOND, now=now + 9 * SECOND) == 0
         assert [alarm.key for alarm in (await health.report(session, now=now)).alarms] == ["new"]
+
+
+async def kept(database: db.Database, now: datetime) -> list[tuple[str, datetime, datetime | None]]:
+    async with database.reading() as session:
+        return [(one.key, one.began_at, one.ended_at) for one in await health.incidents(session, since=now)]
+
+
+async def test_an_alarm_that_members_notice_is_an_incident_until_it_is_cleared(
+    database: db.Database, now: datetime
+) -> None:
+    key = "market:binance"
+    await raise_alarm(database, now, key=key)
+    await raise_alarm(database, now + SECOND, key=key)
+    assert await kept(database, now) == [(key, now, None)]
+    async with database.transaction() as session:
+        await health.clear(session, key, now=now + 2 * SECOND)
+        await health.clear(session, key, now=now + 3 * SECOND)
+    assert await kept(database, now) == [(key, now, now + 2 * SECOND)]
+    await raise_alarm(database, now + 4 * SECOND, key=key)
+    async with database.transaction() as session:
+        await health.clear_old(session, before=now + 9 * SECOND, now=now + 9 * SECOND)
+    first, again = (key, now, now + 2 * SECOND), (key, now + 4 * SECOND, now + 9 * SECOND)
+    assert await kept(database, now) == [again, first]
+    assert await kept(database, now + 5 * SECOND) == [again]
+
+
+async def test_an_alarm_about_one_person_or_for_the_operator_alone_is_no_incident(
+    sqlite_database: db.Database, now: datetime
+) -> None:
+    for key in ("charged_without_member:sub_1", "unlinked:sub_1", "brake:vip", "intake:desk:late"):
+        await raise_alarm(sqlite_database, now, key=key)
+    assert await kept(sqlite_database, now) == []
+
+
+async def test_an_incident_that_is_undone_with_its_alarm_never_was(sqlite_database: db.Database, now: datetime) -> None:
+    async with sqlite_database.transaction() as session:
+        await health.alarm(session, "market:binance", "No candles.", now=now)
+        await session.rollback()
+    assert await kept(sqlite_database, now) == []

@@ -138,7 +138,7 @@ async def test_a02_every_trigger_is_in_utc(sqlite_stage: Stage, monkeypatch: pyt
         job = asyncio.create_task(made.run(stop))
         await asyncio.sleep(0.05)
         jobs = made._clock.get_jobs()
-        assert len(jobs) == 3
+        assert len(jobs) == 4
         assert {str(one.trigger.timezone) for one in jobs} == {"UTC"}
         assert {one.next_run_time.utcoffset() for one in jobs} == {timedelta(0)}
         stop.set()
@@ -253,3 +253,26 @@ async def test_the_head_of_the_record_is_posted_once_a_day(sqlite_stage: Stage) 
         stage.skip(86_400)
         await until(lambda: posted(2))
     assert await posts(2) == ["2023-03-02", "2023-03-03"]
+
+
+async def test_who_leads_notes_minute_by_minute_how_well_each_part_is(stage: Stage) -> None:
+    leader, other = scheduler.Scheduler(held_by(stage, "one")), scheduler.Scheduler(held_by(stage, "two"))
+
+    async def minute() -> list[tuple[str, int, int]]:
+        for made in (leader, other):
+            made._stack.bell.ring("sample")
+            await made._sample()
+        stage.skip(60)
+        return [(row.part, row.well, row.seen) for row in await stage.rows(models.Uptime)]
+
+    async with stage.database.transaction() as session:
+        await health.beat(session, "telegram.inbox", limit=90, now=stage.now())
+    assert await minute() == []  # nobody leads
+    assert await leader._lead()
+    assert not await other._lead()
+    assert await minute() == []  # somebody leads, and has looked once
+    assert await leader._lead()
+    await minute()
+    async with stage.database.transaction() as session:
+        assert await leases.acquire(session, scan.LEASE, "awake", ttl=15, now=stage.now()) == 3
+    assert await minute() == [("telegram.inbox", 0, 60)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot import backtest, verify
+from bot import backtest, drift, verify
 from core import errors
 
 if TYPE_CHECKING:
@@ -290,6 +290,7 @@ def setup(amount: int | None, currency: str, interval: str) -> int:
 
 
 cli.add_command(backtest.command(_with_stack, _check_strategies))
+cli.add_command(drift.command(_with_stack))
 cli.add_command(verify.command(_with_stack, _said_plainly))
 
 

@@ -23,7 +23,7 @@ _USUAL = 5_000  # candles back from now when no --since is given
 _Options = dict[str, Any]
 
 
-class _Moment(click.ParamType[datetime]):
+class Moment(click.ParamType[datetime]):
     """A date or a moment in ISO 8601; UTC where no offset is written."""
 
     name = "ISO"
@@ -43,8 +43,8 @@ _OPTIONS = (
     click.option("--strategy", "-s", required=True, help="The strategy's name, such as mean_reversion."),
     click.option("--timeframe", "-t", default="1h", show_default=True, help="Such as 5m, 1h, 4h or 1d."),
     click.option("--exchange", "on", help="Where the market is; without it, where the catalogue watches it."),
-    click.option("--since", type=_Moment(), help="The first candle that may decide; earlier ones only warm up."),
-    click.option("--until", type=_Moment(), help="The last candle."),
+    click.option("--since", type=Moment(), help="The first candle that may decide; earlier ones only warm up."),
+    click.option("--until", type=Moment(), help="The last candle."),
     click.option("--csv", "file", type=_FILE, help="Candles from this file (ts,open,high,low,close,volume; .gz too)."),
     click.option("--finer", type=_FILE, help="Shorter candles that decide which of stop and target came first."),
     click.option("--tick", help="The market's smallest step in price; with --csv, else what the prices look like."),

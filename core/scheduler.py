@@ -171,6 +171,9 @@ class Scheduler:
         held = self._stack
         if await drift.tell(held.db, held.catalogue, held.settings.admin_chats, now=held.clock()):
             held.deliver()
+        held = self._stack
+        if await drift.tell(held.db, held.catalogue, held.settings.admin_chats, now=held.clock()):
+            held.deliver()
 
 
 def _short(key: str) -> str:

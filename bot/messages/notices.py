@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import figures, linked, record, signals, text
+from bot.messages import drifted, figures, linked, record, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -167,6 +167,10 @@ def alarm(facts: Facts, _service: catalogue.Service) -> text.Message:
     )
 
 
+def drift_report(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return drifted.report(facts)
+
+
 def record_head(facts: Facts, service: catalogue.Service) -> text.Message:
     return record.head(facts, service)
 
@@ -191,6 +195,7 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         broadcast,
         late_summary,
         alarm,
+        drift_report,
         record_head,
     )
 }

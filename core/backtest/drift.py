@@ -220,15 +220,15 @@ def _why_different(
     watch: catalogue.Watch, signal: Signal, happened: tuple[lifecycle.Change, ...], trade: engine.Trade
 ) -> str:
     """Why these are not the same, in a few words; empty where they are."""
-    if signal.entry != trade.entry:
-        return "its candle was corrected afterwards"
-    if (signal.stop, signal.levels) != (trade.stop, trade.levels):
-        changed = signal.params != watch.params
-        return "the params were changed" if changed else "the exits were changed, or a candle before it was corrected"
-    if (signal.filled, happened) == (trade.filled, trade.exits):
+    levels = (signal.stop, signal.levels) == (trade.stop, trade.levels)
+    if signal.entry == trade.entry and levels and (signal.filled, happened) == (trade.filled, trade.exits):
         return ""
-    if signal.status is SignalStatus.CLOSED:
-        return "an operator closed it"
-    if signal.status is SignalStatus.DELISTED:
-        return "its market is gone"
-    return "a later candle was corrected, or finer candles came afterwards"
+    by_hand = {SignalStatus.CLOSED: "an operator closed it", SignalStatus.DELISTED: "its market is gone"}
+    reasons = (
+        (signal.entry != trade.entry, "its candle was corrected afterwards"),
+        (signal.params != watch.params, "the params were changed"),
+        (not levels, "the exits were changed, or a candle before it was corrected"),
+        (signal.status in by_hand, by_hand.get(signal.status, "")),
+        (True, "a later candle was corrected, or finer candles came afterwards"),
+    )
+    return next(reason for applies, reason in reasons if applies)

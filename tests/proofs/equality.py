@@ -144,11 +144,13 @@ async def replay(
     rows: Sequence[candles.Candle],
     watches: Sequence[tuple[catalogue.Watch, base.Strategy]],
     tick: Decimal,
+    *,
+    begin: int = 0,
 ) -> None:
-    """Every candle went through the live path, in its order, with the rows that the scan would have given."""
+    """Every candle from `begin` on went the live path, in its order, with the rows that the scan would have given."""
     book = catalogue.Catalogue(watches=tuple(watch for watch, _ in watches))
     warmup, length = max(strategy.warmup for _, strategy in watches), timeframes.ms(key.timeframe)
-    for start in range(0, len(rows), _TOGETHER):
+    for start in range(begin, len(rows), _TOGETHER):
         # Live has one transaction for each candle; what is decided does not depend on where it ends.
         async with database.transaction() as session:
             for place in range(start, min(start + _TOGETHER, len(rows))):

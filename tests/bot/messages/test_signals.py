@@ -195,6 +195,7 @@ NOTICES: dict[str, dict[str, Any]] = {
     "broadcast": {"words": "We are away on Sunday."},
     "late_summary": {"signals": []},
     "alarm": {"key": "scan.dead", "text": "Nothing was scanned for an hour."},
+    "drift_report": {"since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00", "watches": []},
 }
 
 

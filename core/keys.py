@@ -8,21 +8,40 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import db, errors
-from core.models import ApiKey
+from core import db, errors, rights
+from core.models import ApiKey, Grant, RecordEntry, Subscription
 
 MOST = 5
 """Keys that a member may have at once."""
+READ, ACT = "read", "act"
+SCOPES = (READ, ACT)
+"""What a key may do: look, and set something going."""
 _FORM = re.compile(r"sst_([a-z2-7]{10})_([A-Za-z0-9_-]{43})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _NOTED_EVERY = timedelta(minutes=1)
 _NOBODY = "0" * 64
+
+
+class Holder(NamedTuple):
+    """Whose key it is, what it may do, the keys of the plans its owner has, and the record's newest entry just then.
+
+    `stale` says that the key's last use was noted long enough ago to be noted again.
+    """
+
+    key_id: int
+    prefix: str
+    member_id: int
+    scopes: frozenset[str]
+    plans: frozenset[str]
+    newest: int
+    stale: bool
 
 
 def prefix(key: str) -> str:
@@ -31,13 +50,16 @@ def prefix(key: str) -> str:
     return found[1] if found else ""
 
 
-async def make(session: AsyncSession, member_id: int, name: str, *, now: datetime) -> str:
+async def make(
+    session: AsyncSession, member_id: int, name: str, *, now: datetime, scopes: Iterable[str] = SCOPES
+) -> str:
     """A new key of the member; nobody can read it again. Raises RefusedError when the member has enough of them."""
     if len(await held(session, member_id, lock=True)) >= MOST:
         raise errors.RefusedError(f"You have {MOST} keys already; revoke one of them first.")
     label = " ".join(name.split())[:40] or "my tool"
     named, secret = "".join(secrets.choice(_ALPHABET) for _ in range(10)), secrets.token_urlsafe(32)
-    session.add(ApiKey(member_id=member_id, name=label, prefix=named, hash=_hash(secret), created_at=now))
+    may = " ".join(scopes)
+    session.add(ApiKey(member_id=member_id, name=label, prefix=named, hash=_hash(secret), scopes=may, created_at=now))
     await session.flush()
     return f"sst_{named}_{secret}"
 
@@ -48,13 +70,34 @@ async def held(session: AsyncSession, member_id: int, *, lock: bool = False) -> 
     return (await session.scalars(query.with_for_update() if lock else query)).all()
 
 
-async def check(session: AsyncSession, key: str) -> ApiKey | None:
-    """The row of a key that works, None for everything else; takes as long for a wrong secret as for a wrong prefix."""
+async def known(session: AsyncSession, key: str, *, now: datetime) -> Holder | None:
+    """Who holds a key that works, None for everything else; takes as long for a wrong secret as for a wrong prefix.
+
+    One statement, because every request of the API begins with it.
+    """
     found = _FORM.fullmatch(key)
     named, secret = (found[1], found[2]) if found else ("", "")
-    row = await session.scalar(select(ApiKey).where(ApiKey.prefix == named))
-    same = hmac.compare_digest(_hash(secret), row.hash if row else _NOBODY)
-    return row if row is not None and same and row.revoked_at is None else None
+    rows = (await session.execute(_holder(named, now))).all()
+    kept = rows[0][4] if rows else _NOBODY
+    if not hmac.compare_digest(_hash(secret), kept) or not rows:
+        return None
+    key_id, member_id, scopes, last, _, newest, *_ = rows[0]
+    plans = frozenset(plan for row in rows for plan in row[6:] if plan is not None)
+    stale = last is None or last < now - _NOTED_EVERY
+    return Holder(key_id, named, member_id, frozenset(scopes.split()), plans, newest or 0, stale)
+
+
+def _holder(named: str, now: datetime) -> Select[Any]:
+    paid = and_(Subscription.member_id == ApiKey.member_id, Subscription.access_until > now)
+    given = and_(Grant.member_id == ApiKey.member_id, rights.valid_grant(now))
+    newest = select(func.max(RecordEntry.n)).scalar_subquery()
+    key = (ApiKey.id, ApiKey.member_id, ApiKey.scopes, ApiKey.last_used_at, ApiKey.hash)
+    return (
+        select(*key, newest, Subscription.plan, Grant.plan)
+        .outerjoin(Subscription, paid)
+        .outerjoin(Grant, given)
+        .where(ApiKey.prefix == named, ApiKey.revoked_at.is_(None))
+    )
 
 
 async def used(session: AsyncSession, key_id: int, *, now: datetime) -> None:

@@ -12,12 +12,16 @@ from limits.aio import storage, strategies
 
 API = RateLimitItemPerMinute(120)
 """Requests of one key."""
+MEMBER = RateLimitItemPerMinute(240)
+"""Requests of one member, with all their keys."""
 ADDRESS = RateLimitItemPerMinute(300)
 """Requests of one address to the members' API, with or without a key."""
 GUESSES = RateLimitItemPerMinute(10)
 """Wrong keys from one address, and wrong secrets for one prefix."""
 HEAVY = RateLimitItemPerHour(30)
-"""Requests of one key that set work going: backtests, scans."""
+"""Requests of one member that set work going, such as backtests."""
+SCANS = RateLimitItemPerMinute(3)
+"""How often a member may have the markets looked at."""
 _AWAY = 10.0  # seconds for which nobody asks a Redis that did not answer
 log = structlog.get_logger()
 
@@ -43,7 +47,8 @@ class Allowance:
 class Limits:
     """The counters of one site."""
 
-    def __init__(self, redis_url: str = "") -> None:
+    def __init__(self, redis_url: str = "", *, times: int = 1) -> None:
+        self._times = times  # every rule allows so many times as much
         self._alone = strategies.SlidingWindowCounterRateLimiter(storage.MemoryStorage())
         self._shared = None
         if redis_url:
@@ -55,6 +60,7 @@ class Limits:
 
     async def take(self, rule: RateLimitItem, *who: str) -> Allowance:
         """One more of `who` is counted, if the rule allows it."""
+        rule = self._grown(rule)
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
                 return await self._taken(self._shared, rule, who)
@@ -65,12 +71,16 @@ class Limits:
 
     async def left(self, rule: RateLimitItem, *who: str) -> bool:
         """Whether one more would be allowed; nothing is counted."""
+        rule = self._grown(rule)
         limiter = self._shared if self._shared is not None and time.monotonic() >= self._away_until else self._alone
         try:
             return await limiter.test(rule, *who)
         except Exception:  # noqa: BLE001 - as above
             self._away_until = time.monotonic() + _AWAY
             return await self._alone.test(rule, *who)
+
+    def _grown(self, rule: RateLimitItem) -> RateLimitItem:
+        return rule if self._times == 1 else type(rule)(rule.amount * self._times, rule.multiples)
 
     @staticmethod
     async def _taken(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> Allowance:

@@ -23,17 +23,17 @@ from webhooks import (
     sweep,
     telegram,
 )
-from webhooks.api import frame
+from webhooks.api import answering, reference
 from webhooks.api import table as api
 
 _LAST_SECONDS = 12
 log = structlog.get_logger()
 
 
-def build(stack: Stack) -> web.Application:
+def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Application:
     """The site as an application; it closes its provider when it is cleaned up."""
     app = web.Application(middlewares=[guard.guard], client_max_size=guard.LIMIT)
-    counters = limits.Limits(stack.settings.redis_url.get_secret_value())
+    counters = counters or limits.Limits(stack.settings.redis_url.get_secret_value())
     here = site.Site(stack, payments.opened(stack.settings, stack.catalogue), limiter=counters)
     app[site.KEY] = here
     app.router.add_get("/", status.show)
@@ -53,8 +53,8 @@ def build(stack: Stack) -> web.Application:
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)
     app.router.add_post("/intake/{source}", intake.take)
-    for endpoint in api.ENDPOINTS:
-        app.router.add_route(endpoint.method, endpoint.path, frame.route(endpoint))
+    answering.add_to(app, api.ENDPOINTS)
+    reference.add_to(app)
 
     async def close(_: web.Application) -> None:
         if here.provider is not None:

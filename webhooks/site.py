@@ -1,6 +1,7 @@
 """The site: what every page and handler shares, how a page is drawn, and how a browser is kept safe on it."""
 
 import hashlib
+import http
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,8 +77,17 @@ def message(request: web.Request, title: str, text: str, *, status: int = 200) -
 
 
 def problem(code: str, text: str, *, status: int) -> web.Response:
-    """An error for programs."""
-    return json({"error": {"code": code, "message": text}}, status=status)
+    """An error for programs, as our contract says it and, beside that, as RFC 9457 does."""
+    said = {
+        "error": {"code": code, "message": text},
+        "type": f"/docs#error-{code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": text,
+    }
+    answer = json(said, status=status)
+    answer.content_type = "application/problem+json"
+    return answer
 
 
 def json(body: Mapping[str, Any], *, status: int = 200) -> web.Response:

@@ -169,6 +169,12 @@ async def between(session: AsyncSession, key: Key, first: int, last: int) -> lis
     return [Candle(*row) for row in await session.execute(query.order_by(models.Candle.open_time))]
 
 
+async def onward(session: AsyncSession, key: Key, first: int, count: int) -> list[Candle]:
+    """At most `count` candles in the table that open at `first` or later, oldest first."""
+    query = select(*_columns()).where(*_of(key), models.Candle.open_time >= first)
+    return [Candle(*row) for row in await session.execute(query.order_by(models.Candle.open_time).limit(count))]
+
+
 async def within(session: AsyncSession, key: Key, open_time: int) -> list[Candle]:
     """The shortest candles in the table that make up exactly this one, oldest first; none where they are not whole."""
     length = timeframes.ms(key.timeframe)

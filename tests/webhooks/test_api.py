@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core import keys, models
 from tests.webhooks.conftest import World
-from webhooks.api import frame
+from webhooks.api import answering
 
 RUN = "/api/v1/backtest/run"
 QUESTION = {"symbol": "BTC/USDT"}
@@ -100,7 +100,7 @@ async def test_a_body_is_json_and_not_too_large(world: World) -> None:
     headers = {"Authorization": f"Bearer {await made_key(world, anna)}"}
     async with world.http.post(f"{world.url}{RUN}", data=b"symbol=BTC", headers=headers) as answer:
         assert answer.status == 415
-    large = aiohttp.BytesPayload(b" " * (frame.BODY_LIMIT + 1), content_type="application/json")
+    large = aiohttp.BytesPayload(b" " * (answering.BODY_LIMIT + 1), content_type="application/json")
     async with world.http.post(f"{world.url}{RUN}", data=large, headers=headers) as answer:
         assert answer.status == 413
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pydantic
 
-from core import catalogue, strategies
+from core import strategies
 from core.backtest import jobs
 from core.models import Backtest
 from webhooks import limits
-from webhooks.api import frame
+from webhooks.api import frame, market
 
 
 class Run(frame.Shape):
@@ -18,12 +18,6 @@ class Run(frame.Shape):
     symbol: str = pydantic.Field(description="A watched market.", examples=["BTC/USDT"], max_length=45)
     strategy: str = pydantic.Field("", description="One of the strategies.", examples=["mean_reversion"], max_length=40)
     timeframe: str = pydantic.Field("", description="One that is watched.", examples=["1h"], max_length=4)
-
-
-class Number(frame.Shape):
-    """The number of a backtest."""
-
-    id: int = pydantic.Field(ge=1, le=2**53)
 
 
 class Job(pydantic.BaseModel):
@@ -39,7 +33,7 @@ class Job(pydantic.BaseModel):
 
 async def run(call: frame.Call) -> frame.Reply:
     """A job that runs soon; the same question within an hour is the same job."""
-    watch = _watch(call, call.body)
+    watch = market.watched(call, call.body.symbol, call.body.timeframe, "body")
     name = call.body.strategy or watch.strategy
     if name not in strategies.names():
         known = ", ".join(strategies.names())
@@ -50,18 +44,6 @@ async def run(call: frame.Call) -> frame.Reply:
         job = _shown(row)
     call.here.stack.bell.ring(jobs.TOPIC)
     return frame.Reply(job, 202, {"Location": f"/api/v1/backtest/{job.id}", "Cache-Control": "no-store"})
-
-
-def _watch(call: frame.Call, asked: Run) -> catalogue.Watch:
-    """The watch whose candles are used; members see only markets that their plans open."""
-    found = [one for one in call.here.stack.catalogue.watches if one.symbol == asked.symbol]
-    if not found or not call.caller.has(asked.symbol):
-        raise frame.RefusalError(422, "invalid", f"body.symbol: your plan watches no market “{asked.symbol}”.")
-    fits = [one for one in found if asked.timeframe in {"", one.timeframe}]
-    if not fits:
-        known = ", ".join(sorted({one.timeframe for one in found}))
-        raise frame.RefusalError(422, "invalid", f"body.timeframe: {asked.symbol} is watched at {known}.")
-    return fits[0]
 
 
 async def show(call: frame.Call) -> frame.Reply:
@@ -94,7 +76,9 @@ ENDPOINTS = (
         body=Run,
         returns={202: Job},
         rule=limits.HEAVY,
-        refusals=(409,),
+        refusals={409: "So many of your backtests wait already."},
+        headers={"Location": "Where the backtest is looked at."},
+        tag="backtests",
     ),
     frame.Endpoint(
         method="GET",
@@ -102,8 +86,9 @@ ENDPOINTS = (
         name="backtest_show",
         summary="How a backtest of yours is doing, and its result",
         answer=show,
-        of=Number,
+        of=frame.Number,
         returns={200: Job},
-        refusals=(404,),
+        refusals={404: "You have no backtest of this number."},
+        tag="backtests",
     ),
 )

@@ -2,6 +2,12 @@
 
 from collections.abc import Sequence
 
-from webhooks.api import backtests, frame
+from webhooks.api import account, backtests, frame, market, results, signals
 
-ENDPOINTS: Sequence[frame.Endpoint] = (*backtests.ENDPOINTS,)
+ENDPOINTS: Sequence[frame.Endpoint] = (
+    *signals.ENDPOINTS,
+    *results.ENDPOINTS,
+    *market.ENDPOINTS,
+    *backtests.ENDPOINTS,
+    *account.ENDPOINTS,
+)

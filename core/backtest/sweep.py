@@ -88,38 +88,54 @@ def swept(
 
     Raises RefusedError where the history is too short for so many parts.
     """
-    times = history.series.open_time
-    first = int(np.searchsorted(times, history.first))
-    edges = np.linspace(first, len(times), folds + 2).astype(int).tolist()
-    if len(times) - first < _LEAST * (folds + 1):
+    count, first = len(history.series), int(np.searchsorted(history.series.open_time, history.first))
+    if count - first < _LEAST * (folds + 1):
         raise errors.RefusedError(f"There are too few candles for {folds} folds; use fewer folds or a longer time.")
-
-    def brought(params: Params, span: Span) -> figures.Summary:
-        rules = _asked(question, params).rules(history.tick)
-        outcome = engine.run(history.series.head(span[1]), rules, since=int(times[span[0]]), finer=finer)
-        return figures.summary(outcome)
-
+    edges = np.linspace(first, count, folds + 2).astype(int).tolist()
     # NumPy works outside of Python's lock, so threads share the processors without copies of the history.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-
-        def every(span: Span) -> list[figures.Summary]:
-            found = []
-            for one in pool.map(lambda params: brought(params, span), tried):
-                found.append(one)
-                said(1)
-            return found
-
-        whole = every((first, len(times)))
-        steps = []
-        for since, turn, until in zip(edges, edges[1:], edges[2:], strict=False):
-            inside = every((since, turn))
-            best = max(range(len(tried)), key=lambda place: inside[place].total_r)
-            outside = brought(tried[best], (turn, until))
-            said(1)
-            moments = (int(times[since]), int(times[turn]), int(times[until - 1]))
-            steps.append(Fold(*moments, tried[best], inside[best], outside))
+        work = _Work(question, history, tried, finer, said, pool)
+        whole = work.every((first, count))
+        steps = [work.step(*span) for span in zip(edges, edges[1:], edges[2:], strict=False)]
     order = sorted(range(len(tried)), key=lambda place: -whole[place].total_r)
     return Swept([(tried[place], whole[place]) for place in order], steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The backtests of a sweep; spans are indices of candles, the end not included."""
+
+    question: report.Asked
+    history: source.History
+    tried: Sequence[Params]
+    finer: walk.Finer | None
+    said: Callable[[int], None]
+    pool: ThreadPoolExecutor
+
+    def one(self, params: Params, span: Span) -> figures.Summary:
+        """What these params bring when nothing after the span is known."""
+        series = self.history.series
+        rules = _asked(self.question, params).rules(self.history.tick)
+        since = int(series.open_time[span[0]])
+        return figures.summary(engine.run(series.head(span[1]), rules, since=since, finer=self.finer))
+
+    def every(self, span: Span) -> list[figures.Summary]:
+        """What each combination brings there, in their order."""
+        found = []
+        for one in self.pool.map(lambda params: self.one(params, span), self.tried):
+            found.append(one)
+            self.said(1)
+        return found
+
+    def step(self, since: int, turn: int, until: int) -> Fold:
+        """The best of the first part, and what it brings in the second."""
+        inside = self.every((since, turn))
+        best = max(range(len(self.tried)), key=lambda place: inside[place].total_r)
+        outside = self.one(self.tried[best], (turn, until))
+        self.said(1)
+        times = self.history.series.open_time
+        moments = (int(times[since]), int(times[turn]), int(times[until - 1]))
+        return Fold(*moments, self.tried[best], inside[best], outside)
 
 
 def told(question: report.Asked, history: source.History, found: Swept) -> dict[str, Any]:

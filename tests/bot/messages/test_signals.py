@@ -195,6 +195,7 @@ NOTICES: dict[str, dict[str, Any]] = {
     "broadcast": {"words": "We are away on Sunday."},
     "late_summary": {"signals": []},
     "alarm": {"key": "scan.dead", "text": "Nothing was scanned for an hour."},
+    "record_head": {"day": "2026-02-15", "entries": 12, "head": "ab" * 32, "url": "https://signals.example/record"},
     "drift_report": {"since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00", "watches": []},
 }
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
     from core import catalogue, stack
     from core.backtest import engine, report
 
@@ -115,7 +117,7 @@ def _question(book: "catalogue.Catalogue", symbol: str, options: _Options) -> "r
 
 
 def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
+    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith((".", "?")) else ".")
 
 
 def _words(options: _Options) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ async def _fill(held: "stack.Stack", question: "report.Asked", since: int, until
     key = question.key
     expected = max(1, (until - since) // timeframes.ms(key.timeframe))
     derivatives = frozenset({key.exchange} if ":" in key.symbol else ())
-    bar = click.progressbar(length=expected, label=f"Candles of {key.symbol}", file=sys.stderr)
+    bar = _bar(expected, f"Candles of {key.symbol}")
     async with exchange.Exchanges(api_url=held.settings.exchange_api_url, derivatives=derivatives) as doors:
         try:
             with bar:
@@ -170,8 +172,15 @@ async def _fill(held: "stack.Stack", question: "report.Asked", since: int, until
                 )
         except (errors.UnreachableError, refusals.BarredError) as error:
             missed = [f"{error} The candles in the database are used."]
+        except errors.ConfigError as error:
+            raise errors.RefusedError(_capital(error.faults[0].removeprefix("CCXT_EXCHANGE: "))) from None
     for sentence in missed:
         click.echo(sentence, err=True)
+
+
+def _bar(length: int, label: str) -> "ProgressBar[int]":
+    """Progress on a terminal, nothing elsewhere."""
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _done(question: "report.Asked", history: Any, options: _Options, finer: Any) -> int:
@@ -185,8 +194,7 @@ def _done(question: "report.Asked", history: Any, options: _Options, finer: Any)
         outcome = engine.run(history.series, question.rules(history.tick), since=history.first, finer=finer)
         return _shown(question, outcome, options)
     tried = sweep.combinations(question, wording.values(options["sweeps"]))
-    bar = click.progressbar(length=sweep.runs(len(tried), options["folds"]), label="Sweep", file=sys.stderr)
-    with bar:
+    with _bar(sweep.runs(len(tried), options["folds"]), "Sweep") as bar:
         found = sweep.swept(question, history, tried, folds=options["folds"], finer=finer, said=bar.update)
     told = sweep.told(question, history, found)
     click.echo(json.dumps(told, indent=2) if options["as_json"] else wording.sweep(told))

@@ -144,6 +144,11 @@ def test_candles_come_from_the_exchange_and_stay(run: Run, sandbox: Sandbox) -> 
     assert "The candles in the database are used." in errors
 
 
+def test_an_unknown_exchange_is_named(run: Run) -> None:  # noqa: F811
+    code, _, errors = run("backtest", "BTC/USDT", "-s", "mean_reversion", "--exchange", "binanse")
+    assert (code, errors) == (1, "Ccxt knows no exchange 'binanse'. Did you mean binance?\n")
+
+
 def test_without_an_exchange_and_without_candles_it_fails_in_a_sentence(run: Run) -> None:  # noqa: F811
     code, _, errors = run("backtest", "BTC/USDT", "-s", "mean_reversion", "--stored")
     assert code == 1

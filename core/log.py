@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -32,6 +33,17 @@ def redacted(text: str) -> str:
 def keep_out(*secrets: str) -> None:
     """These values never appear in a log line, whatever their shape."""
     _known.update(secret for secret in secrets if len(secret) >= 6)
+
+
+def caused_by(request: str) -> AbstractContextManager[None]:
+    """In the block, and in what it starts, every log line and every delivery names this request as its cause."""
+    return structlog.contextvars.bound_contextvars(request=request[:36])
+
+
+def request() -> str | None:
+    """The request that is the cause of what goes on here, as log lines name it; None where there is none."""
+    said = structlog.contextvars.get_contextvars().get("request")
+    return said if isinstance(said, str) else None
 
 
 def _redact_value(value: Any) -> Any:

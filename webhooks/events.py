@@ -53,8 +53,10 @@ async def _settle(
     gate: asyncio.Semaphore,
 ) -> None:
     try:
-        async with gate:
-            await _apply(here, provider, subject, items)
+        # What follows from it names the event, as the request did that brought it.
+        with structlog.contextvars.bound_contextvars(request=items[-1].event_id[:36]):
+            async with gate:
+                await _apply(here, provider, subject, items)
     except errors.LostLeaseError as error:
         log.warning("event_taken_over", error=str(error))
     except (errors.SignalStackError, TimeoutError) as error:

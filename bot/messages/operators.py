@@ -155,6 +155,7 @@ def delivery(row: models.Delivery, to: str) -> text.Message:
         f"Failed attempts: {row.attempts}, of them without a clear end: {row.ambiguities}",
         *([f"Answers delivery {row.after_id}"] if row.after_id else []),
         *([f"Message {row.message_id} in the chat"] if row.message_id else []),
+        *([f"Caused by the request {row.request}"] if row.request else []),
         buttons=[[_MENU]],
     )
 

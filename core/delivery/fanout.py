@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Integer, Select, String, cast, literal, or
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from core import db
+from core import db, log
 from core.columns import Utc
 from core.delivery import claims
 from core.delivery.outbox import LIFE, NOTICE, OPENING, POST, UPDATE
@@ -68,6 +68,7 @@ async def post(
             "place": place,
             "expires_at": expires_at,
             "payload": payload,
+            "request": log.request(),
         }
         for platform, address, place in places
     ]
@@ -145,10 +146,11 @@ async def announce(
         who.c.address,
         who.c.identity_id,
         who.c.member_id,
+        literal(log.request(), String),
     ).where(literal(1) == 1)
     columns = ("kind", "priority", "state", "not_before", "created_at", "expires_at", "payload", "key")
     chats = ("platform", "address", "identity_id", "member_id")
-    statement = db.insert(session, Delivery).from_select((*columns, *chats), chosen, include_defaults=False)
+    statement = db.insert(session, Delivery).from_select((*columns, *chats, "request"), chosen, include_defaults=False)
     return await db.execute(session, statement.on_conflict_do_nothing(index_elements=["key"]))
 
 
@@ -160,6 +162,7 @@ _PLANNED = [
     "state",
     "not_before",
     "created_at",
+    "request",
     "platform",
     "address",
     "identity_id",
@@ -180,6 +183,7 @@ def _constants(kind: str, signal_id: int, event: str, now: datetime) -> list[Col
         literal(State.PENDING.value, String).label("state"),
         literal(now, Utc).label("not_before"),
         literal(now, Utc).label("created_at"),
+        literal(log.request(), String).label("request"),
     ]
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import db, models
+from core import db, log, models
 from core.delivery import outcomes
 from core.models import Delivery, State
 
@@ -155,6 +155,7 @@ def _row(
         "not_before": now,
         "created_at": now,
         "expires_at": now + LIFE[kind],
+        "request": log.request(),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bot import messages
-from core import catalogue, db, health, models, places
+from core import catalogue, db, health, log, models, places
 from core.delivery import outbox
 from core.models import Audit, Delivery, Round, State
 from tests.bot.desk import BTC_ONLY, GOLD, Chat, a_book, labels
@@ -113,7 +113,8 @@ async def test_one_delivery_has_its_life_told(chat: Chat) -> None:
     await chat.ask("/start")
     member = await chat.member()
     async with chat.db.transaction() as session:
-        await outbox.tell(session, member, "revoked", {"plan": "Gold"}, key="k", now=chat.now)
+        with log.caused_by("req-7"):
+            await outbox.tell(session, member, "revoked", {"plan": "Gold"}, key="k", now=chat.now)
         row = (await session.scalars(select(Delivery))).one()
         row.state, row.reason, row.settled_at, row.message_id = State.SENT, "", chat.now + HOUR, "55"
 
@@ -125,6 +126,7 @@ async def test_one_delivery_has_its_life_told(chat: Chat) -> None:
     assert "Planned: 15 Jan 2026, 12:00 UTC" in words
     assert "Ended: 15 Jan 2026, 13:00 UTC" in words
     assert "Message 55 in the chat" in words
+    assert "Caused by the request req-7" in words
 
 
 async def test_a_delivery_to_a_place_and_none_at_all(lite: Chat) -> None:

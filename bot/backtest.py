@@ -75,9 +75,14 @@ def command(with_stack: WithStack, known: "Callable[[catalogue.Catalogue], None]
         book = settings.book(Path(".env"))
         known(book)
         question = _question(book, symbol, options)
-        if options["file"]:
-            return _from_file(question, options)
-        return with_stack(lambda held: _from_market(held, question, options))
+        from core.backtest import engine  # noqa: PLC0415
+
+        try:
+            if options["file"]:
+                return _from_file(question, options)
+            return with_stack(lambda held: _from_market(held, question, options))
+        except engine.StrategyFailedError as error:
+            raise click.ClickException(f"{error} {error.detail}".strip()) from None
 
     for option in reversed(_OPTIONS):
         backtest = option(backtest)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from core import catalogue
+from core import catalogue, errors
 from core.backtest import plans, walk
 from core.columns import Level
 from core.market import ticks, timeframes
@@ -27,6 +27,14 @@ Floats = NDArray[np.float64]
 _BLOCK = 1 << 14
 _ALL = Decimal(1)
 _NEAR = 2.0**-46  # of the prices: more than the roundings on the way to a result
+
+
+class StrategyFailedError(errors.SignalStackError):
+    """A strategy raised an error, or its answer has the wrong shape; `detail` is for whoever wrote it."""
+
+    def __init__(self, text: str, detail: str = "") -> None:
+        super().__init__(text)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +209,29 @@ def run(series: Series, rules: Rules, *, since: int = 0, finer: walk.Finer | Non
     """What the strategy brought on this history, by the rules of live; candles before `since` only warm up.
 
     `since` is an open time in epoch milliseconds. `finer` gives the shorter candles that make up one that touched both
-    stop and target. Pure; the work grows with the candles and the entries, whatever the strategy says.
+    stop and target. Pure; the work grows with the candles and the entries, whatever the strategy says. Raises
+    StrategyFailedError.
     """
     first = int(np.searchsorted(series.open_time, since))
-    entries = rules.strategy.entries(series)
+    entries = _said(rules.strategy, series)
     found = plans.plans(series, entries, rules.exits, rules.tick, first)
     length = timeframes.ms(rules.timeframe)
     walked = walk.Walk(series, found, rules.shares, length, rules.strategy.expires_after, finer)
     taken, running = _follow(walked)
     return Outcome(series, rules, entries, walked, taken, running, first)
+
+
+def _said(strategy: base.Strategy, series: Series) -> base.Entries:
+    """What the strategy says; raises StrategyFailedError where it cannot."""
+    try:
+        entries = strategy.entries(series)
+        lengths = {len(column) for column in (entries.direction, entries.target, entries.stop)}
+    except Exception as error:  # whoever wrote the strategy: everybody reads a sentence
+        said = f"The strategy {strategy.name} failed: {type(error).__name__}."
+        raise StrategyFailedError(said, str(error)[:200]) from error
+    if lengths != {len(series)}:
+        raise StrategyFailedError(f"The strategy {strategy.name} must say something for every candle it is given.")
+    return entries
 
 
 def _follow(walked: walk.Walk) -> tuple[NDArray[np.intp], int | None]:

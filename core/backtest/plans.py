@@ -58,6 +58,7 @@ def plans(
 ) -> Plans:
     """The entries from candle `first` on that can be published: those whose levels stay in order on ticks."""
     candle = np.flatnonzero(entries.direction[first:]) + first
+    candle = candle[np.isfinite(entries.target[candle]) & np.isfinite(entries.stop[candle])]
     long = entries.direction[candle] > 0
     prices = (series.close[candle], entries.target[candle], entries.stop[candle])
     grid = Grid(tick)

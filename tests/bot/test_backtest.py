@@ -2,14 +2,35 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from core import strategies
 from tests.bot.test_front_door import Run, Sandbox, run, sandbox  # noqa: F401 - fixtures
 from tests.core.backtest import dice
 
+FAULTY = """
+import pydantic
+from core.strategies import base
+
+class FaultyParams(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+class FaultyOne(base.Strategy):
+    name = "faulty_one"
+    Params = FaultyParams
+    warmup = 2
+    expires_after = 2
+
+    def entries(self, series):
+        raise RuntimeError("the moon is not full")
+
+    def explain(self, series, i):
+        return "Never.", {}
+"""
 HEAD = "ts,open,high,low,close,volume"
 
 
@@ -21,6 +42,17 @@ def file(tmp_path: Path) -> str:
         lines = [",".join([str(row[0]), *(f"{figure:f}" for figure in row[1:])]) for row in rows]
         (tmp_path / name).write_text("\n".join([HEAD, *lines]))
     return "candles.csv"
+
+
+@pytest.fixture
+def _forgotten() -> Iterator[None]:
+    """What a test makes known of an operator's own strategies is forgotten after it."""
+    known = (strategies._registry(), strategies._files)
+    before = [dict(one) for one in known]
+    yield
+    for one, kept in zip(known, before, strict=True):
+        one.clear()
+        one.update(kept)
 
 
 def _words(file: str, *more: str) -> tuple[str, ...]:
@@ -142,6 +174,17 @@ def test_candles_come_from_the_exchange_and_stay(run: Run, sandbox: Sandbox) -> 
     code, output, errors = run(*words, **{**sandbox.environment, "EXCHANGE_API_URL": "http://127.0.0.1:9"})
     assert (code, json.loads(output)) == (0, first)
     assert "The candles in the database are used." in errors
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_an_own_strategy_that_fails_is_named_with_its_reason(run: Run, file: str, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "faulty_one.py").write_text(FAULTY)
+    (tmp_path / "signalstack.toml").write_text("strategies = 'own'\n")
+    code, output, errors = run("backtest", "BTC/USDT", "-s", "faulty_one", "--csv", file)
+    assert (code, output) == (1, "")
+    assert "The strategy faulty_one failed: RuntimeError. the moon is not full" in errors
 
 
 def test_an_unknown_exchange_is_named(run: Run) -> None:  # noqa: F811

@@ -178,6 +178,37 @@ def test_merged_candles_find_the_first_that_touches(market: dice.Jumps, start: i
     assert found.tolist() == [touched[0] if touched else len(series)]
 
 
+class _Broken(dice.Dice):
+    def entries(self, series: Series) -> base.Entries:
+        raise ZeroDivisionError("nothing to divide by")
+
+
+class _Short(dice.Dice):
+    def entries(self, series: Series) -> base.Entries:
+        return super().entries(series.head(3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (_Broken, "The strategy dice failed: ZeroDivisionError."),
+        (_Short, "The strategy dice must say something for every candle it is given."),
+    ],
+)
+def test_a_strategy_that_fails_is_named(kind: type[dice.Dice], sentence: str) -> None:
+    rules = engine.Rules(kind(dice.DiceParams()), "1h", TICK)
+    with pytest.raises(engine.StrategyFailedError) as failed:
+        engine.run(_series([FLAT] * 9), rules)
+    assert str(failed.value) == sentence
+
+
+def test_prices_that_are_none_open_nothing() -> None:
+    series = _series([FLAT] * 4)
+    prices = np.array([110.0, np.inf, np.nan, -np.inf])
+    said = base.Entries(np.array([0, 1, 1, -1], np.int8), prices, np.full(4, 90.0))
+    assert engine.run(series, engine.Rules(Given(said), "1h", TICK)).trades() == []
+
+
 def test_an_empty_history_brings_nothing() -> None:
     empty = Series.from_rows([])
     outcome = engine.run(empty, engine.Rules(dice.Dice(dice.DiceParams()), "1h", TICK))

@@ -114,11 +114,25 @@ def _question(book: "catalogue.Catalogue", symbol: str, options: _Options) -> "r
             sweep.combinations(question, wording.values(options["sweeps"]))
     except errors.ConfigError as error:
         raise click.UsageError("\n".join(_capital(fault) for fault in error.faults)) from None
-    if options["finer"] and not options["file"]:
-        raise click.UsageError("--finer goes with --csv; from the database finer candles are used where they are.")
-    if options["since"] and options["until"] and options["since"] > options["until"]:
-        raise click.UsageError("--since is after --until; exchange them.")
+    _check_together(options)
     return question
+
+
+def _check_together(options: _Options) -> None:
+    """The options fit one another; raises UsageError otherwise."""
+    faults = (
+        (options["finer"] and not options["file"], "--finer goes with --csv; the database has its own finer candles."),
+        (options["tick"] and not options["file"], "--tick goes with --csv; a market has its own."),
+        (options["stored"] and options["file"], "--stored and --csv are two sources; name one."),
+        (options["picture"] and options["sweeps"], "--picture draws one backtest; leave --sweep out."),
+        (
+            options["since"] and options["until"] and options["since"] > options["until"],
+            "--since is after --until; exchange them.",
+        ),
+    )
+    for is_wrong, sentence in faults:
+        if is_wrong:
+            raise click.UsageError(sentence)
 
 
 def _capital(sentence: str) -> str:

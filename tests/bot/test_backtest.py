@@ -139,6 +139,8 @@ def test_a_sweep_warns(run: Run, file: str) -> None:  # noqa: F811
         (("--sweep", "window"), "'window' names no value; write it like --sweep window=24,48,96."),
         (("--sweep", "nothing=1"), "Param 'nothing' of strategy 'mean_reversion'"),
         (("--folds", "0"), "--folds"),
+        (("--stored",), "--stored and --csv are two sources; name one."),
+        (("--sweep", "window=9", "--picture", "a.png"), "--picture draws one backtest; leave --sweep out."),
     ],
 )
 def test_a_wrong_word_is_answered_with_one_sentence(run: Run, file: str, more: tuple[str, ...], part: str) -> None:  # noqa: F811
@@ -152,9 +154,14 @@ def test_what_is_no_market_is_answered_too(run: Run, file: str) -> None:  # noqa
     assert (code, "Write the market as BTC/USDT, not 'bitcoin'." in errors) == (2, True)
     code, _, errors = run("backtest", "BTC/USDT", "-s", "mean_reversion", "--finer", file)
     assert (code, "--finer goes with --csv" in errors) == (2, True)
+    code, _, errors = run("backtest", "BTC/USDT", "-s", "mean_reversion", "--tick", "1")
+    assert (code, "--tick goes with --csv" in errors) == (2, True)
 
 
 def test_a_time_without_candles_and_a_bad_file_fail_in_a_sentence(run: Run, file: str, tmp_path: Path) -> None:  # noqa: F811
+    for since in ("2033-01-01", "9999-12-31T23:59:59"):
+        assert run(*_words(file, "--since", since))[0] == 1
+    assert run(*_words(file, "--since", "0001-01-01"))[0] == 0
     code, _, errors = run(*_words(file, "--since", "2033-01-01"))
     assert (code, errors) == (1, "There are no candles from --since to --until; name another time.\n")
     (tmp_path / "bad.csv").write_text(f"{HEAD}\n1672531200000,1,2,3,4,5\n1672531200000,x\n")

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from core import catalogue, db, errors, log
+from core import catalogue, db, errors, log, watching
 
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
@@ -20,7 +20,7 @@ SHORTEST = 24
 """Characters that the secret of an intake has at least; it cannot be guessed then, whoever tries."""
 
 
-class Settings(BaseSettings):
+class Settings(watching.Watching):
     """One attribute for each environment variable, in lower case; see `.env.example` for what they mean."""
 
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -125,7 +125,7 @@ def load(env_file: Path | None = Path(".env"), *, billing: bool = True) -> tuple
         faults += [*book.faults(), *_unready_intakes(settings, book)]
     except errors.ConfigError as error:
         faults += error.faults
-    faults += _contradictions(settings)
+    faults += [*_contradictions(settings), *settings.unready()]
     if billing:
         faults += _unready_billing(settings, book)
     if faults:
@@ -159,7 +159,8 @@ def _settings(env_file: Path | None) -> tuple[Settings, list[str]]:
 def _sentence(fault: dict[str, Any]) -> str:
     name = str(fault["loc"][0]).upper()
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-    shown = "" if "secret" in name.lower() or "token" in name.lower() else f" (it is {repr(fault['input'])[:80]})"
+    hidden = Settings.model_fields[name.lower()].annotation is SecretStr
+    shown = "" if hidden else f" (it is {repr(fault['input'])[:80]})"
     return f"{name}: {message}{shown}."
 
 

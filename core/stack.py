@@ -5,10 +5,10 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core import bell, catalogue, clock, db, settings
+from core import bell, catalogue, clock, db, figures, settings
 
 if TYPE_CHECKING:
     from core.redis import Redis
@@ -25,6 +25,7 @@ class Stack:
     redis: "Redis | None"
     clock: clock.Clock
     holder: str
+    counted: figures.Figures = field(default_factory=figures.Figures)
 
     def look(self) -> None:
         """The scheduler that leads looks at the markets now."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from core import db, errors, health, stack
+from core import db, errors, figures, health, stack
 
 _LONGEST_PAUSE = 30.0
 _BEAT_EVERY = 5.0
@@ -32,11 +32,13 @@ class Pulse:
         self.last = time.monotonic()
         if self.last - self._written < _BEAT_EVERY:
             return
-        self._written = self.last
+        self._written, counted = self.last, self._stack.counted.take()
         try:
             async with self._stack.db.transaction() as session:
                 await health.beat(session, self.part, limit=self.limit, now=self._stack.clock(), note=note)
+                await figures.write(session, counted)
         except Exception as error:
+            self._stack.counted.put_back(counted)
             if not db.is_unavailable(error):
                 raise
             log.warning("heartbeat_not_written", part=self.part, error=type(error).__name__)

@@ -10,11 +10,12 @@ from core.models.market import Candle, Market
 from core.models.members import ApiKey, Audit, Grant, Identity, LinkRequest, Member
 from core.models.places import Place, PlacePlan, Presence, Round
 from core.models.public import Hook, Incident, Uptime
-from core.models.running import Alarm, Heartbeat, Identify, Lease, Switch
+from core.models.running import Alarm, Alert, Figure, Heartbeat, Identify, Lease, Switch
 from core.models.signals import Backtest, RecordEntry, ScanMark, Signal, SignalEvent, SignalStatus
 
 __all__ = [
     "Alarm",
+    "Alert",
     "ApiKey",
     "Audit",
     "Backtest",
@@ -23,6 +24,7 @@ __all__ = [
     "Checkout",
     "Customer",
     "Delivery",
+    "Figure",
     "Grant",
     "Heartbeat",
     "Hook",

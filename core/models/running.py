@@ -1,6 +1,7 @@
-"""The product about itself: leases, heartbeats, alarms."""
+"""The product about itself: leases, heartbeats, alarms and the operators' second way to them, figures."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -39,6 +40,34 @@ class Alarm(Base):
     last_at: Mapped[datetime]
     count: Mapped[int] = mapped_column(default=1)
     cleared_at: Mapped[datetime | None]
+
+
+class Alert(Base):
+    """What operators are told past the chats, over `channel` (hook or mail); tried again and again until `sent_at`.
+
+    Whoever sends it moves `not_before` first, so that no other process sends it meanwhile.
+    """
+
+    __tablename__ = "alerts"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    channel: Mapped[str] = mapped_column(String(10))
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    not_before: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(String(200), default="", server_default="")
+
+
+class Figure(Base):
+    """The sum of what all processes have counted under this name; `le` is the upper bound of a histogram's bucket."""
+
+    __tablename__ = "figures"
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    label: Mapped[str] = mapped_column(String(60), primary_key=True)
+    le: Mapped[str] = mapped_column(String(10), primary_key=True)
+    value: Mapped[float]
 
 
 class Identify(Base):

@@ -38,7 +38,9 @@ COVERED = {
 IMPERSONAL = frozenset(
     {
         "alarms",
+        "alerts",
         "candles",
+        "figures",
         "heartbeats",
         "identifies",
         "incidents",

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0004"
 down_revision = "0003"
@@ -67,6 +68,31 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_hooks_member_id"), ["member_id"], unique=False)
 
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("channel", sa.String(length=10), nullable=False),
+        sa.Column("body", postgresql.JSONB().with_variant(sa.Text(), "sqlite"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", sa.String(length=200), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sa.UniqueConstraint("key", name=op.f("uq_alerts_key")),
+    )
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_alerts_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
+        "figures",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("label", sa.String(length=60), nullable=False),
+        sa.Column("le", sa.String(length=10), nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "label", "le", name=op.f("pk_figures")),
+    )
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.add_column(sa.Column("scopes", sa.String(length=80), server_default="read act", nullable=False))
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import functools
+import os
 import sys
 import tempfile
 import time
@@ -72,7 +73,9 @@ async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> boo
 
 
 async def _equality(folder: Path, _: str, options: argparse.Namespace) -> bool:
-    outcome = await equality.prove(folder, equality.Scale(five_minutes=options.five_minutes))
+    outcome = await equality.prove(
+        folder, equality.Scale(five_minutes=options.five_minutes, workers=os.cpu_count() or 1)
+    )
     print(outcome)
     return outcome.ok
 

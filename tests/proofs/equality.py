@@ -4,8 +4,11 @@ Recorded candles go through the live path (`judge.follow`, then `judge.candle`, 
 the other with the rows that the scan gives), and the backtest reads the same candles from the same table.
 """
 
+import asyncio
+import multiprocessing
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +57,7 @@ class Scale:
     hours: float = 1.0
     five_minutes: float = 0.25
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT")
+    workers: int = 1
 
 
 @dataclass(slots=True)
@@ -66,6 +70,15 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+
+    def add(self, part: "Outcome") -> None:
+        """What one market showed counts for the whole."""
+        self.label = self.label if part.label == market_history.REAL else part.label
+        self.candles += part.candles
+        self.differences += part.differences
+        for whole, one in ((self.counts, part.counts), (self.ends, part.ends)):
+            for name, count in one.items():
+                whole[name] = whole.get(name, 0) + count
 
     @property
     def ok(self) -> bool:
@@ -82,24 +95,51 @@ class Outcome:
 
 
 async def prove(folder: Path, scale: Scale) -> Outcome:
-    """Every strategy on every market, live and as a backtest."""
-    url = f"sqlite:///{folder / 'equality.db'}"
+    """Every strategy on every market, live and as a backtest; each market with a database of its own."""
+    began = time.monotonic()
+    units = [(symbol, timeframe, on) for symbol in scale.symbols for timeframe in ("5m", "1h") for on in EXITS]
+    if scale.workers == 1:
+        parts = [await _market(folder, scale, unit) for unit in units]
+    else:
+        loop = asyncio.get_running_loop()
+        with ProcessPoolExecutor(scale.workers, multiprocessing.get_context("spawn")) as pool:
+            asked = [loop.run_in_executor(pool, _alone, folder, scale, unit) for unit in units]
+            parts = list(await asyncio.gather(*asked))
+    whole = Outcome(market_history.REAL)
+    for part in parts:
+        whole.add(part)
+    whole.seconds = time.monotonic() - began
+    return whole
+
+
+def _alone(folder: Path, scale: Scale, unit: tuple[str, str, str]) -> Outcome:
+    """The same for one market in a process of its own."""
+    return asyncio.run(_market(folder, scale, unit))
+
+
+async def _market(folder: Path, scale: Scale, unit: tuple[str, str, str]) -> Outcome:
+    symbol, timeframe, exchange_id = unit
+    url = f"sqlite:///{folder / '-'.join((*symbol.split('/'), timeframe, exchange_id))}.db"
     await databases.create_tables(url)
     database = db.Database(url)
-    outcome, began = Outcome(market_history.REAL), time.monotonic()
+    outcome = Outcome(market_history.REAL)
     try:
-        for symbol in scale.symbols:
-            for timeframe, share in (("5m", scale.five_minutes), ("1h", scale.hours)):
-                history = market_history.load(symbol, timeframe, api=None)
-                rows = recorded(history)[: round(share * len(history))]
-                outcome.label = history.label if history.label != market_history.REAL else outcome.label
-                outcome.candles += len(rows) * len(EXITS)
-                for exchange_id in EXITS:
-                    await _compared(database, candles.Key(exchange_id, symbol, timeframe), rows, outcome)
+        fine = _rows(symbol, "5m", scale.five_minutes, outcome)
+        rows = fine if timeframe == "5m" else _rows(symbol, timeframe, scale.hours, outcome)
+        if timeframe != "5m":  # they decide which of stop and target came first
+            await keep(database, candles.Key(exchange_id, symbol, "5m"), fine, TICK)
+        await _compared(database, candles.Key(exchange_id, symbol, timeframe), rows, outcome)
+        outcome.candles = len(rows)
     finally:
         await database.close()
-    outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _rows(symbol: str, timeframe: str, share: float, outcome: Outcome) -> list[candles.Candle]:
+    history = market_history.load(symbol, timeframe, api=None)
+    if history.label != market_history.REAL:
+        outcome.label = history.label
+    return recorded(history)[: round(share * len(history))]
 
 
 def recorded(history: market_history.Candles) -> list[candles.Candle]:

@@ -13,7 +13,7 @@ READABLE = 4.5
 LIGHT = ("#faf9f6", "#ffffff", "#eef4f1")
 DARK = ("#111417", "#191d21", "#1b2724")
 """What text stands on in the pages, by scheme; the same as in site.css."""
-LOGO_BYTES = 30 * 1024
+LOGO_BYTES = 20 * 1024
 _INKS = ("#ffffff", "#000000")
 
 

@@ -1,26 +1,50 @@
 """The site: what every page and handler shares, how a page is drawn, and how a browser is kept safe on it."""
 
+import functools
 import hashlib
 import http
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jinja2
 import orjson
 from aiohttp import web
 
-from core import stack
+from core import catalogue, log, look, stack
 from webhooks import limits, payments, words
 from webhooks.metrics import Metrics
 
 _FOLDER = resources.files("webhooks").joinpath("pages")
-STATIC = {
-    "site.css": ("text/css", _FOLDER.joinpath("site.css").read_bytes()),
-    "mark.svg": ("image/svg+xml", _FOLDER.joinpath("mark.svg").read_bytes()),
-}
+_FILES = {"site.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
+_OURS = (catalogue.Service().colour, catalogue.Service().colour_dark)
+_COLOURS = ":root{--accent:%s;--on-accent:%s}@media(prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s}}"
+
+
+class Assets(NamedTuple):
+    """The site's own files as (media type, bytes), a name for their content, and which one is the logo."""
+
+    files: Mapping[str, tuple[str, bytes]]
+    version: str
+    logo: str
+
+
+@functools.lru_cache(maxsize=16)
+def assets(service: catalogue.Service) -> Assets:
+    """The site's files in the operator's colours and with the operator's logo; raises ConfigError without that."""
+    found = {name: (kind, _FOLDER.joinpath(name).read_bytes()) for name, kind in _FILES.items()}
+    if (service.colour, service.colour_dark) != _OURS:
+        light, dark = service.colour, service.colour_dark
+        own = _COLOURS % (light, look.ink(light), dark, look.ink(dark))
+        found["site.css"] = ("text/css", found["site.css"][1] + own.encode())
+        found["mark.svg"] = ("image/svg+xml", found["mark.svg"][1].replace(_OURS[0].encode(), light.encode()))
+    if service.logo:
+        found["logo"] = look.logo(Path(service.logo))
+    version = hashlib.sha256(b"".join(body for _, body in found.values())).hexdigest()[:12]
+    return Assets(found, version, "logo" if service.logo else "mark.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +79,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        ago=words.ago, day=words.day, moment=words.moment, plain=words.plain, signed=words.signed
+        ago=words.ago, day=words.day, moment=words.moment, span=words.span, plain=words.plain, signed=words.signed
     )
-    environment.globals["version"] = hashlib.sha256(b"".join(body for _, body in STATIC.values())).hexdigest()[:12]
     return environment
 
 
@@ -66,9 +89,15 @@ _pages = _environment()
 
 def page(request: web.Request, name: str, *, status: int = 200, **facts: Any) -> web.Response:
     """The page `name` with these facts, for people."""
-    site = of(request)
-    text = _pages.get_template(f"{name}.html").render(service=site.stack.catalogue.service, now=site.now, **facts)
-    return web.Response(text=text, status=status, content_type="text/html")
+    return web.Response(text=drawn(of(request), name, **facts), status=status, content_type="text/html")
+
+
+def drawn(site: Site, name: str, **facts: Any) -> str:
+    """The text of the page `name` with these facts."""
+    service = site.stack.catalogue.service
+    return _pages.get_template(f"{name}.html").render(
+        {"service": service, "assets": assets(service), "now": site.now, **facts}
+    )
 
 
 def message(request: web.Request, title: str, text: str, *, status: int = 200) -> web.Response:
@@ -84,6 +113,7 @@ def problem(code: str, text: str, *, status: int) -> web.Response:
         "title": http.HTTPStatus(status).phrase,
         "status": status,
         "detail": text,
+        **({"request": named} if (named := log.request()) else {}),
     }
     answer = json(said, status=status)
     answer.content_type = "application/problem+json"
@@ -101,16 +131,17 @@ def elsewhere(url: str) -> web.Response:
 
 
 def safe_headers(site: Site) -> dict[str, str]:
-    """What tells a browser that our pages run no script, load nothing from elsewhere and stand in nobody's frame."""
+    """What tells a browser that pages run no script but ours, load nothing from elsewhere and are in nobody's frame."""
     # Browsers hold redirects of a form against form-action too, so the provider's pages are named there.
     targets = " ".join(("'self'", *(site.provider.origins if site.provider else ())))
     headers = {
-        "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-        f"form-action {targets}; frame-ancestors 'none'",
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+        f"img-src 'self'; base-uri 'none'; form-action {targets}; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     }
     if site.stack.settings.public_url.startswith("https://"):

@@ -1,6 +1,6 @@
 """Moments, ages and figures as people read them; English, UTC."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 
@@ -17,7 +17,7 @@ def span(seconds: float) -> str:
     return f"{round(seconds)} s"
 
 
-def day(moment: datetime) -> str:
+def day(moment: date) -> str:
     """15 Jan 2026."""
     return f"{moment.day} {moment:%b %Y}"
 

@@ -59,7 +59,7 @@ def test_an_unreadable_colour_is_a_fault_that_says_what_to_do(tmp_path: Path) ->
         (b"<svg onload='x()'/>", "neither a PNG nor a WebP"),
         (b"GIF89a", "neither a PNG nor a WebP"),
         (b"", "neither a PNG nor a WebP"),
-        (PNG + bytes(look.LOGO_BYTES), "too large; at most 30 kB"),
+        (PNG + bytes(look.LOGO_BYTES), "too large; at most 20 kB"),
     ],
 )
 def test_a_logo_that_cannot_be_shown_is_a_fault(tmp_path: Path, data: bytes | None, says: str) -> None:

@@ -10,33 +10,12 @@ import pytest
 import migrations
 from core import catalogue, db, health, models, stack
 from tests.sandbox.server import serving
+from tests.webhooks import filled
 from tests.webhooks.conftest import World, open_world
+from tests.webhooks.filled import signal
 from webhooks import server
 
-
-def signal(world: World, **fields: Any) -> models.Signal:
-    values: dict[str, Any] = {
-        "watch": "w",
-        "strategy": "mean_reversion",
-        "exchange": "binance",
-        "symbol": "BTC/USDT",
-        "timeframe": "1h",
-        "candle": 1,
-        "direction": "long",
-        "entry": Decimal(40000),
-        "target": Decimal(41000),
-        "stop": Decimal(39500),
-        "tick": Decimal("0.01"),
-        "reason": "",
-        "figures": {},
-        "params": {},
-        "expires": 2,
-        "followed_to": 1,
-        "status": models.SignalStatus.OPEN,
-        "created_at": world.now,
-        **fields,
-    }
-    return models.Signal(**values)
+PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/thanks", "/nowhere")
 
 
 async def get(world: World, path: str) -> tuple[int, str]:
@@ -73,7 +52,9 @@ async def test_status_page_shows_results_with_losses_and_nothing_of_open_signals
         "15 Jan 2026",
     ):
         assert words in text
-    assert "3 closed so far: 1 reached the target, 1 were stopped out, 1 expired." in text
+    assert "from 3 closed signals together" in text
+    assert "1 reached the target, 1 were stopped out, 1 expired." in text
+    assert 'src="/record.png?v=3"' in text
     assert "1 is open now" in text
     assert "SECRET" not in text
     assert "12345" not in text
@@ -93,14 +74,14 @@ async def test_status_page_names_every_part_with_the_age_of_its_progress(world: 
     for words in (
         "Web pages",
         "3 s ago",
-        "Telegram delivery",
-        "7 min ago",
-        "silent",
+        "Signals and notices",
+        "silent for 7 min",
         "Market watch",
         "just now",
-        "2 h ago",
+        "Odd part name",
+        "silent for 2 h",
     ):
-        assert words in text
+        assert words in text, words
     assert "Something is not working" in text
     assert "The operator has been informed" in text
     assert "inner" not in text.lower()
@@ -134,20 +115,24 @@ async def test_odd_bot_name_is_no_link(world: World, note: str) -> None:
 
 async def test_notice_risk_and_words_of_the_operator_stand_on_every_page(worlds: Any) -> None:
     service = catalogue.Service(
-        name="A & B", notice="simulated market", support="@help", operator="A Ltd", terms="T <1>"
+        name="A & B", notice="simulated market", support="@help", operator="A Ltd", terms="T <1>", privacy="P <2>"
     )
     world = await worlds(book=catalogue.Catalogue(service=service))
-    for path in ("/", "/thanks", "/nowhere", "/checkout/x"):
+    for path in ("/", "/plans", "/record", "/terms", "/privacy", "/thanks", "/nowhere", "/checkout/x"):
         _, text = await get(world, path)
-        for words in ("A &amp; B", "simulated market", "@help", "A Ltd", "T &lt;1&gt;", "Not financial advice"):
+        for words in ("A &amp; B", "simulated market", "@help", "A Ltd", "Not financial advice", 'href="/terms"'):
             assert words in text, path
+    assert "T &lt;1&gt;" in (await get(world, "/terms"))[1]
+    assert "P &lt;2&gt;" in (await get(world, "/privacy"))[1]
 
 
 async def test_every_answer_has_safe_headers(world: World) -> None:
     for path in ("/", "/static/site.css", "/nowhere", "/metrics", "/checkout/x"):
         async with world.http.get(world.url + path) as answer:
             policy = answer.headers["Content-Security-Policy"]
-            assert "default-src 'none'" in policy
+            assert "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert f"form-action 'self' {world.stripe.base_url};" in policy
             assert "frame-ancestors 'none'" in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -161,12 +146,15 @@ async def test_plain_http_promises_no_https(worlds: Any) -> None:
         assert "Strict-Transport-Security" not in answer.headers
 
 
-async def test_pages_need_no_script_and_nothing_from_elsewhere(world: World) -> None:
-    for path in ("/", "/thanks", "/nowhere"):
+async def test_pages_bring_no_script_but_our_file_and_nothing_from_elsewhere(world: World) -> None:
+    await filled.fill(world)
+    for path in PAGES:
         _, text = await get(world, path)
-        assert "<script" not in text
+        scripts = re.findall(r"<script[^>]*>[^<]*", text)
+        assert all(re.fullmatch(r'<script src="/static/live.js\?v=\w+" defer>', one) for one in scripts)
+        assert len(scripts) == (path == "/")
         assert "style=" not in text
-        assert set(re.findall(r'(?:src|href)="(https?:)', text)) <= set()
+        assert re.findall(r'<(?:img|link|script)[^>]*(?:src|href)="(?!/)', text) == []
 
 
 async def test_static_files_are_ours_only_and_kept_by_browsers(world: World) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from core import catalogue, db, errors, log, watching
+from core import catalogue, db, edge, errors, log, watching
 
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
@@ -20,7 +20,7 @@ SHORTEST = 24
 """Characters that the secret of an intake has at least; it cannot be guessed then, whoever tries."""
 
 
-class Settings(watching.Watching):
+class Settings(watching.Watching, edge.Edge):
     """One attribute for each environment variable, in lower case; see `.env.example` for what they mean."""
 
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -54,6 +54,7 @@ class Settings(watching.Watching):
     scan_seconds: float = Field(default=5.0, ge=0.1, le=60)
     lease_seconds: float = Field(default=30.0, ge=1, le=600)
     delivery_window: int = Field(default=10, ge=1, le=200)
+    hooks_anywhere: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["", "console", "json"] = ""
 

@@ -6,7 +6,7 @@ from aiohttp import web
 from limits import RateLimitItem
 
 from core import keys
-from webhooks import limits, site
+from webhooks import guard, limits, site
 from webhooks.api import frame
 
 HOW = "Send your key as “Authorization: Bearer sst_…”; /apikey in the bot's private chat makes one."
@@ -14,16 +14,19 @@ _ASKS = {"WWW-Authenticate": 'Bearer realm="members"'}
 _MAY = {keys.READ: "look", keys.ACT: "set something going"}
 
 
-async def let_in(request: web.Request, here: site.Site, *, scope: str = keys.READ, paying: bool = True) -> frame.Caller:
+async def let_in(
+    request: web.Request, here: site.Site, *, scope: str = keys.READ, paying: bool = True, key: str | None = None
+) -> frame.Caller:
     """Whose key was sent; raises a refusal of 401, 403 or 429 otherwise.
 
-    With `paying` the owner of the key has a plan, and the key may do what `scope` says.
+    With `paying` the owner of the key has a plan, and the key may do what `scope` says. A `key` that came in another
+    way than in the header is judged alike.
     """
-    address = request.remote or "unknown"
+    address = guard.address(request)
     everybody = await here.limiter.take(limits.ADDRESS, "address", address)
     if not everybody.ok:
         raise too_many("Too many requests from your address.", everybody.headers)
-    key = _sent(request)
+    key = _sent(request) if key is None else key
     named = keys.prefix(key)
     tries = [("guesses", address), *([("guesses", named)] if named else [])]
     for who in tries:

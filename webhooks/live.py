@@ -5,6 +5,7 @@ proxies from taking a quiet stream for a dead one.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +13,12 @@ import structlog
 from aiohttp import web
 
 from core import db
-from webhooks import glance, site
+from webhooks import glance, guard, site
 
 TOPIC = "status"
 LONGEST = 3600.0
 """Seconds after which a stream ends."""
-_MOST = 500  # streams of this process
+_MOST, _EACH = 500, 30  # streams of this process, and of one address
 _EVERY, _SOON = 15.0, 1.0  # seconds between two looks, and soon after the bell
 _AGAIN, _BUSY = 5.0, 60.0  # seconds that count as soon, and while openings are on their way
 _STALLED = 20.0  # seconds in which a reader must take what we sent
@@ -29,29 +30,28 @@ class Stream:
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
-        self._listeners = 0
+        self._listeners: Counter[str] = Counter()
         self._number, self._event, self._told = 0, b"", 0.0
         self._turned = asyncio.Condition()
         self._looking: asyncio.Task[None] | None = None
         self.closed = False
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """One more listens until the block ends."""
-        self._listeners += 1
+    async def listening(self, address: str) -> AsyncIterator[None]:
+        """One more at this address listens until the block ends."""
+        self._listeners[address] += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="live")
         try:
             yield
         finally:
-            self._listeners -= 1
+            self._listeners -= Counter({address: 1})  # which forgets addresses at which nobody listens any more
             if not self._listeners:
                 self._rest()
 
-    @property
-    def full(self) -> bool:
-        """Whether nobody more may listen."""
-        return self._listeners >= _MOST or self.closed
+    def full(self, address: str) -> bool:
+        """Whether nobody more at this address may listen."""
+        return self.closed or self._listeners[address] >= _EACH or self._listeners.total() >= _MOST
 
     async def after(self, number: int) -> tuple[int, bytes]:
         """The newest event, as soon as it is another than this one; none, after a while or at the end."""
@@ -114,13 +114,13 @@ def add_to(app: web.Application) -> None:
 
 async def listen(request: web.Request) -> web.StreamResponse:
     """The stream of what changes on the status page, as JSON; a comment where nothing changed for a while."""
-    stream = request.app[_STREAM]
-    if stream.full:
+    stream, address = request.app[_STREAM], guard.address(request)
+    if stream.full(address):
         raise web.HTTPServiceUnavailable
     headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-    answer = web.StreamResponse(headers={**site.safe_headers(site.of(request)), **headers})
+    answer = web.StreamResponse(headers=headers)
     answer.content_type = "text/event-stream"
-    async with stream.listening():
+    async with stream.listening(address):
         await answer.prepare(request)
         if request.method == "GET":
             await _send(request, answer, stream)

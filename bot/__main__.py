@@ -7,14 +7,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot import backtest, drift, verify
+from bot import backtest, drift, plainly, verify
 from core import errors
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _with_stack(
                 await _migrate_if_allowed(held)
             return await work(held)
 
-    return asyncio.run(_said_plainly(opened()))
+    return asyncio.run(plainly.said(opened()))
 
 
 def _check_strategies(book: "catalogue.Catalogue") -> None:
@@ -92,37 +92,6 @@ def _check_strategies(book: "catalogue.Catalogue") -> None:
             faults += [f"The watch '{watch.key}': {fault}" for fault in error.faults]
     if faults:
         raise errors.ConfigError(*faults)
-
-
-async def _said_plainly(work: Awaitable[int]) -> int:
-    try:
-        return await work
-    except Exception as error:  # noqa: BLE001 - whatever it is, an operator reads a sentence
-        raise _plain(_leaves(error)) from None
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for part in error.exceptions for leaf in _leaves(part)]
-
-
-def _plain(causes: list[BaseException]) -> errors.SignalStackError:
-    """What an operator should read about these errors; a bug of ours leaves its trace in the log."""
-    from core import db  # noqa: PLC0415
-
-    if faults := [fault for error in causes if isinstance(error, errors.ConfigError) for fault in error.faults]:
-        return errors.ConfigError(*dict.fromkeys(faults))
-    if known := [error for error in causes if isinstance(error, errors.SignalStackError)]:
-        return known[0]
-    cause = causes[0]
-    if db.is_unavailable(cause):
-        reason = str(getattr(cause, "orig", None) or cause).splitlines() or [type(cause).__name__]
-        return errors.UnreachableError(f"The database is not available: {reason[0][:200]}")
-    import structlog  # noqa: PLC0415
-
-    structlog.get_logger().error("product_failed", error=type(cause).__name__, exc_info=cause)
-    return errors.SignalStackError(f"Something went wrong inside ({type(cause).__name__}); the log has the details.")
 
 
 async def _migrate_if_allowed(held: "stack.Stack") -> None:
@@ -148,13 +117,15 @@ def run(roles: tuple[str, ...]) -> int:
 async def _run_roles(held: "stack.Stack", roles: tuple[str, ...]) -> int:
     import structlog  # noqa: PLC0415
 
-    from core import places  # noqa: PLC0415
+    from core import places, reporting, tracing  # noqa: PLC0415
 
     log = structlog.get_logger()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_exit, stop)
+    tracing.begin(held.settings, ",".join(roles))
+    reporting.begin(held.settings, ",".join(roles))
     async with held.db.transaction() as session:
         await places.sync(session, held.catalogue, now=held.clock())
     log.info("product_started", roles=roles, database=held.db.dialect, redis=held.redis is not None)
@@ -164,6 +135,8 @@ async def _run_roles(held: "stack.Stack", roles: tuple[str, ...]) -> int:
                 jobs.create_task(_role(role)(held, stop), name=role)
     finally:
         log.info("product_stopped")
+        await asyncio.to_thread(tracing.end)
+        await asyncio.to_thread(reporting.end)
     return 0
 
 
@@ -291,7 +264,7 @@ def setup(amount: int | None, currency: str, interval: str) -> int:
 
 cli.add_command(backtest.command(_with_stack, _check_strategies))
 cli.add_command(drift.command(_with_stack))
-cli.add_command(verify.command(_with_stack, _said_plainly))
+cli.add_command(verify.command(_with_stack, plainly.said))
 
 
 if __name__ == "__main__":

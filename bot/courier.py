@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import batch, messages, pictures, platforms
-from core import access, db, health, members, models, places, stack, work
+from core import access, db, health, members, models, places, stack, tracing, work
 from core.delivery import claims, outcomes, pacing
 from core.models import State
 
@@ -147,7 +147,7 @@ class Courier:
             if time.monotonic() - granted > _FRESH and not await self._paced(parcel, again=True):
                 outcome: outcomes.Outcome = outcomes.NotSent("its turn did not come", after=_AGAIN.total_seconds())
             else:
-                outcome = await self._send(ready)
+                outcome = await self._send(ready, parcel)
             if isinstance(outcome, outcomes.Sent) and outcome.file_id and key:
                 await self._pictures.keep(key, outcome.file_id)
             await uploading.aclose()
@@ -208,11 +208,11 @@ class Courier:
         latest = {parcel.id: parcel.epoch for parcel in sorted(parcels, key=lambda parcel: parcel.epoch)}
         return [parcel.id in mine and parcel.epoch == latest[parcel.id] for parcel in parcels]
 
-    async def _send(self, ready: platforms.Parcel | platforms.Act | None) -> outcomes.Outcome:
+    async def _send(self, ready: platforms.Parcel | platforms.Act | None, of: claims.Parcel) -> outcomes.Outcome:
         if ready is None:
             return outcomes.Refused("it cannot be rendered")
         try:
-            async with asyncio.timeout(self._deadline):
+            async with tracing.span("delivery", of.request, delivery=of.id), asyncio.timeout(self._deadline):
                 if isinstance(ready, platforms.Act):
                     return await self._platform.attempt(ready)
                 return await self._platform.send(ready)

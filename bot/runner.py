@@ -1,13 +1,14 @@
 """Role "bot": for every enabled platform a listener, an inbox worker and two couriers, watched from inside."""
 
 import asyncio
+import functools
 import time
 from contextlib import suppress
 
 import structlog
 
 from bot import courier, doorkeeper, pictures, platforms
-from core import errors, inbox, stack, work
+from core import errors, figures, inbox, stack, work
 from core.delivery import pacing
 
 _AT_ONCE = 10
@@ -76,7 +77,8 @@ async def _started(platform: platforms.Platform, stop: asyncio.Event) -> bool:
 
 
 async def _work(held: stack.Stack, platform: platforms.Platform, stop: asyncio.Event) -> None:
-    pacer = pacing.Pacer(platform.name, platform.limits(held.settings), redis=held.redis)
+    waited = functools.partial(held.counted.observe, figures.LIMITER, platform.name)
+    pacer = pacing.Pacer(platform.name, platform.limits(held.settings), redis=held.redis, waited=waited)
     shown = pictures.Pictures(held, platform.name, shared=platform.keeps_pictures)
     couriers = [courier.Courier(held, platform, pacer, shown, urgent=urgent) for urgent in (True, False)]
     worker = _InboxWorker(held, platform)

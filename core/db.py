@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from core import errors
+from core import errors, tracing
 
 # What a restart of the database looks like from here; worth another try.
 UNAVAILABLE = (OperationalError, InterfaceError, ConnectionError, TimeoutError, OSError)
@@ -77,10 +77,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """All or nothing of what the block writes is in the database when the block ends."""
         if self._writer is None:
-            async with self._write.begin() as session:
+            async with tracing.span("transaction", inner=True), self._write.begin() as session:
                 yield session
             return
-        async with self._writer, self._write.begin() as session:
+        async with tracing.span("transaction", inner=True), self._writer, self._write.begin() as session:
             yield session
 
     @asynccontextmanager

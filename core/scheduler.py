@@ -6,13 +6,14 @@ nothing, and stopping means waiting for our own loops.
 
 import asyncio
 import hashlib
+import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from core import access, errors, health, inbox, leases, rounds, stack, uptime, work
+from core import access, alerting, errors, figures, health, inbox, leases, rounds, stack, tracing, uptime, work
 from core.backtest import drift, worker
 from core.backtest import jobs as backtests
 from core.delivery import outbox, recovery
@@ -22,6 +23,7 @@ from core.signals import record, scan
 
 _SCAN, _SWEEP, _SAMPLE, _TIDY = "scan", "sweep", "sample", "tidy"
 _SWEEP_SECONDS = 5.0  # at most; what a dead worker held must not wait much longer than its lease
+_ALERT_SECONDS = 10.0
 _BODIES_KEPT = timedelta(days=30)
 _FORGOTTEN_AFTER = timedelta(days=1)
 _QUIET = timedelta(days=1)  # an alarm that nothing has raised again for so long is over
@@ -64,6 +66,8 @@ class Scheduler:
                 jobs.create_task(work.repeat("sweep", self._sweep, stop))
                 jobs.create_task(work.repeat("sample", self._sample, stop))
                 jobs.create_task(work.repeat("tidy", self._tidy, stop))
+                alerts = alerting.Alerting(self._stack)
+                jobs.create_task(work.repeat("alerts", lambda: self._alert(alerts, stop), stop))
                 jobs.create_task(work.repeat("backtests", worker.Worker(self._stack, stop).step, stop))
                 jobs.create_task(work.watch([self._pulse], stop))
                 jobs.create_task(self._wake_all(stop))
@@ -100,7 +104,10 @@ class Scheduler:
         if not await self._lead():
             await self._pulse.beat("standing by")
             return
-        await scans.run(self._epoch)
+        began = time.monotonic()
+        async with tracing.span("scan"):
+            await scans.run(self._epoch)
+        self._stack.counted.observe(figures.SCAN, "", time.monotonic() - began)
         await self._pulse.beat()
         # Between two ticks a candle may close; one more ring stands at that moment.
         if scans.next_close < self._stack.settings.scan_seconds:
@@ -158,6 +165,12 @@ class Scheduler:
                 await uptime.sample(session, last=last, now=now)
             self._sampled = now
 
+    async def _alert(self, alerts: alerting.Alerting, stop: asyncio.Event) -> None:
+        """While this process leads, operators are told what is wrong, and once a day that all is well."""
+        await work.pause(stop, _ALERT_SECONDS)
+        if self._epoch is not None and not stop.is_set():
+            await alerts.step()
+
     async def _tidy(self) -> None:
         """What is kept for a while is gone: inbox bodies, backtests, traces of the deleted, quiet alarms, old days."""
         await self._stack.bell.wait(_TIDY, timeout=3600)
@@ -167,10 +180,8 @@ class Scheduler:
             await removal.sweep(session, before=now - _FORGOTTEN_AFTER, now=now)
             await health.clear_old(session, before=now - _QUIET, now=now)
             await uptime.forget(session, now=now)
+            await alerting.forget(session, now=now)
             await backtests.forget(session, before=now - _BODIES_KEPT)
-        held = self._stack
-        if await drift.tell(held.db, held.catalogue, held.settings.admin_chats, now=held.clock()):
-            held.deliver()
         held = self._stack
         if await drift.tell(held.db, held.catalogue, held.settings.admin_chats, now=held.clock()):
             held.deliver()

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, db, errors, health, inbox, models
+from core import access, db, errors, health, inbox, models, tracing
 from core.billing import checkouts, subscriptions
 from core.delivery import outbox
 from webhooks import payments, prices, site
@@ -55,7 +55,7 @@ async def _settle(
     try:
         # What follows from it names the event, as the request did that brought it.
         with structlog.contextvars.bound_contextvars(request=items[-1].event_id[:36]):
-            async with gate:
+            async with gate, tracing.span("provider event", items[-1].event_id[:36], source=provider.name):
                 await _apply(here, provider, subject, items)
     except errors.LostLeaseError as error:
         log.warning("event_taken_over", error=str(error))

@@ -167,6 +167,10 @@ def alarm(facts: Facts, _service: catalogue.Service) -> text.Message:
     )
 
 
+def daily(facts: Facts, _service: catalogue.Service) -> text.Message:
+    return text.message(text.line(text.bold("Daily message for the operator")), str(facts["text"]))
+
+
 def drift_report(facts: Facts, _service: catalogue.Service) -> text.Message:
     return drifted.report(facts)
 
@@ -195,6 +199,7 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         broadcast,
         late_summary,
         alarm,
+        daily,
         drift_report,
         record_head,
     )

@@ -77,6 +77,7 @@ class Parcel:
     created_at: datetime
     tried_at: datetime | None
     reply_to: str | None = None
+    request: str | None = None
 
     @property
     def nonce(self) -> str:

@@ -49,7 +49,10 @@ class Limits:
 
 
 class Pacer:
-    """Lets messages of one platform go; give every process the same `name`, limits and Redis to share the limits."""
+    """Lets messages of one platform go; give every process the same `name`, limits and Redis to share the limits.
+
+    `waited` is told how many seconds each message waited for its turn.
+    """
 
     def __init__(
         self,
@@ -57,10 +60,11 @@ class Pacer:
         limits: Limits,
         *,
         redis: "Redis | None" = None,
+        waited: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._limits, self._clock, self._sleep = limits, clock, sleep
+        self._limits, self._clock, self._sleep, self._waited = limits, clock, sleep, waited
         self._queue = lanes.Queue()
         self._sent: deque[lanes.Grant] = deque(maxlen=limits.hard)
         self._due = -inf
@@ -77,10 +81,13 @@ class Pacer:
 
         Urgent messages go before the others, which they never hold up for more than a minute.
         """
-        rank = (self._clock() + (0 if urgent else lanes.PATIENCE), next(self._numbers))
+        began = self._clock()
+        rank = (began + (0 if urgent else lanes.PATIENCE), next(self._numbers))
         waiter = lanes.Waiter(chat, group, urgent, rank, asyncio.get_running_loop().create_future())
         while not self._stands(await self._turn(waiter), waiter):
             waiter.future = asyncio.get_running_loop().create_future()
+        if self._waited is not None:
+            self._waited(self._clock() - began)
 
     async def pause(self, seconds: float, chat: str | None = None) -> None:
         """Nothing leaves (to this chat, or at all) before the pause has ended, in any process with these limits."""

@@ -19,7 +19,7 @@ from decimal import Decimal
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, clock, errors, health, leases, stack, strategies
+from core import catalogue, clock, errors, figures, health, leases, stack, strategies
 from core.market import candles, exchange, refusals, timeframes
 from core.signals import judge
 from core.strategies.base import Strategy
@@ -170,6 +170,7 @@ class Scan:
         patience, now = self._patience[what], self._stack.clock()
         patience.failed(error, now)
         self._fine.discard(what)
+        self._stack.counted.count(figures.EXCHANGE, f"{what.partition(' ')[0]} {_kind(error)}")
         log.warning("scan_market_failed", market=what, error=str(error), failures=patience.failures)
         if patience.failures >= 3 or isinstance(error, refusals.BannedError | refusals.BarredError):
             async with self._stack.db.transaction() as session:
@@ -262,6 +263,10 @@ def _whole_until(kept: Sequence[candles.Candle], length: int) -> int:
     """The open time of the last candle before the first gap; of the newest one if there is none."""
     pairs = itertools.pairwise(kept)
     return next((one.open_time for one, other in pairs if other.open_time - one.open_time > length), kept[-1].open_time)
+
+
+def _kind(error: errors.SignalStackError) -> str:
+    return type(error).__name__.removesuffix("Error").lower()
 
 
 def _absent(market: _Market, clock: int) -> judge.Verdict:

@@ -196,6 +196,7 @@ NOTICES: dict[str, dict[str, Any]] = {
     "late_summary": {"signals": []},
     "alarm": {"key": "scan.dead", "text": "Nothing was scanned for an hour."},
     "record_head": {"day": "2026-02-15", "entries": 12, "head": "ab" * 32, "url": "https://signals.example/record"},
+    "daily": {"text": "Everything is working. In the last 24 hours: 3 signals published, 1 ended."},
     "drift_report": {"since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00", "watches": []},
 }
 

@@ -196,5 +196,6 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "request": {"type": "string", "description": "The request's name in our logs, as in X-Request-Id."},
     },
 }

@@ -1,13 +1,15 @@
 """Events over the API: what the stream tells, page by page, for tools that ask from time to time."""
 
 from collections.abc import Hashable
-from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from core.signals import feed
 from webhooks.api import frame, shapes
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-15T12:00:00.000Z"])]
+"""A moment as the feed writes it, to the millisecond."""
 
 
 class After(frame.Shape):
@@ -31,10 +33,10 @@ class Plan(shapes.Form):
     targets: list[shapes.Target]
     reason: str
     late: bool = Field(description="It came too late to be sent as fresh.")
-    published_at: datetime
-    decided_at: datetime
-    fresh_until: datetime = Field(description="Do not open a position after this moment.")
-    expires_at: datetime
+    published_at: Moment
+    decided_at: Moment
+    fresh_until: Moment = Field(description="Do not open a position after this moment.")
+    expires_at: Moment
 
 
 class Change(shapes.Form):
@@ -50,7 +52,7 @@ class Event(shapes.Form):
 
     id: int = Field(description="The number of its entry in the record; it only grows.", examples=[31])
     kind: str = Field(description="opened, target1 and so on, or how it ended.", examples=["opened"])
-    at: datetime
+    at: Moment
     signal: Plan
     change: Change | None = Field(description="Null for an opening.")
     result: shapes.Result | None = Field(description="Null while the signal is open.")

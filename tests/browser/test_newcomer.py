@@ -33,7 +33,15 @@ async def test_a_newcomer_subscribes_pays_and_sees_the_signal_on_the_phone_page(
         await expect(chat.get_by_text("Signals is on.")).to_be_visible()
         await expect(page.locator("#steps .next")).to_contain_text("Wait for a signal")
 
+        status = await page.context.new_page()
+        await status.goto(stage.shop.url)
+        await expect(status.get_by_text("It renews itself.")).to_be_visible()
+
         await candles_until(stage, chat.locator(".photo img"), moment.LEAD + 5)
+        # Nobody has loaded it again: the page heard of it.
+        await expect(status.locator("[data-text='sent.1']")).to_have_text(re.compile("^[1-9] delivered"))
+        await expect(status.get_by_text("1 is open now, for members.")).to_be_visible()
+        await status.close()
         head = chat.locator(".with-photo .text")
         await expect(head).to_have_text(re.compile(r"^[▲▼] (Long|Short) (BTC|ETH)/USDT · 1h · #1"))
         assert (

@@ -1,6 +1,6 @@
 """What we say about the keys of the API."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.messages import figures, text
 from core import keys, models
@@ -14,7 +14,7 @@ def listed(held: Sequence[models.ApiKey], public_url: str, *, said: str = "") ->
     rows = [
         text.line(
             text.bold(one.name),
-            f" · sst_{one.prefix}_… · made {figures.day(one.created_at)} · "
+            f" · sst_{one.prefix}_… · {_may(one.scopes.split())} · made {figures.day(one.created_at)} · "
             + (f"last used {figures.day(one.last_used_at)}" if one.last_used_at else "never used"),
         )
         for one in held
@@ -25,7 +25,9 @@ def listed(held: Sequence[models.ApiKey], public_url: str, *, said: str = "") ->
         *(rows or [text.line("You have none yet.")]),
         text.BLANK,
         text.line("With a key your programs read what you read here: ", text.Span(f"{public_url}/docs", live=True)),
-        text.line("Make one with ", text.command("/apikey"), " new and a name."),
+        text.line(
+            "Make one with ", text.command("/apikey"), " new and a name; “read” after it makes one that only looks."
+        ),
         buttons=[*_ends(held), *([[text.Button("Make a key", data="/apikey new")]] if len(held) < keys.MOST else [])],
     )
 
@@ -34,12 +36,17 @@ def _ends(held: Sequence[models.ApiKey]) -> list[list[text.Button]]:
     return [[text.Button(f"Revoke {one.name}", data=f"/apikey revoke {one.prefix}")] for one in held]
 
 
-def made(key: str, public_url: str) -> text.Message:
+def _may(scopes: Collection[str]) -> str:
+    return "looks and acts" if keys.ACT in scopes else "only looks"
+
+
+def made(key: str, public_url: str, scopes: Collection[str]) -> text.Message:
     """A new key, which nobody sees again."""
     return text.message(
         text.line(text.bold("Your new key")),
         text.line(text.Span(key, "code")),
         "Keep it where only your program reads it. We show it this once, and keep no copy that could be read.",
+        *([] if keys.ACT in scopes else ["It may look, and set nothing going."]),
         text.line("What it opens: ", text.Span(f"{public_url}/docs", live=True)),
         buttons=[[text.Button("My keys", data="/apikey")]],
     )

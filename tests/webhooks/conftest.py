@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 from sqlalchemy import select
 
 from core import catalogue, db, members, models, rights, stack
@@ -31,6 +32,7 @@ class World:
     here: site.Site
     url: str
     http: aiohttp.ClientSession
+    app: web.Application
 
     @property
     def now(self) -> datetime:
@@ -120,7 +122,7 @@ async def open_world(
         here = app[site.KEY]
         if here.provider is not None:
             await prices.refresh(here, here.provider)
-        yield World(made, stripe, here, url, http)
+        yield World(made, stripe, here, url, http, app)
 
 
 @pytest.fixture

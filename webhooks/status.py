@@ -64,5 +64,5 @@ async def figures(request: web.Request) -> web.Response:
     """Everything Prometheus wants to know."""
     here = site.of(request)
     async with here.stack.db.reading() as session:
-        gathered = await metrics.gather(session, now=here.now)
+        gathered = await metrics.gather(session, here.stack.catalogue, now=here.now)
     return web.Response(body=here.metrics.text(gathered), headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class Consumer:
     """One stream: `cursor` is the last entry that it was told of or that was not for it, `reached` the last one sent.
 
-    It has a task of its own only while there is something to send.
+    It has a task of its own only while there is something to read or to send.
     """
 
     socket: web.WebSocketResponse
@@ -49,6 +49,7 @@ class Consumer:
     reached: int = 0
     beat_at: float = 0.0
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
+    reading: asyncio.Task[None] | None = None
     sending: asyncio.Task[None] | None = None
     ending: asyncio.Task[None] | None = None
 
@@ -64,7 +65,10 @@ class Consumer:
             return
         self.waiting.append((n, said))
         self.beat_at = time.monotonic() + BEAT
-        if self.sending is None:
+        self._start()
+
+    def _start(self) -> None:
+        if self.waiting and self.sending is None and self.reading is None and self.ending is None:
             self.sending = asyncio.create_task(self._flush())
 
     async def send(self, n: int, said: bytes) -> bool:
@@ -92,7 +96,7 @@ class Consumer:
 
     def follow(self, work: Coroutine[Any, Any, None]) -> None:
         """What brings the stream to the others' place is being done."""
-        self.sending = asyncio.create_task(self._once(work))
+        self.reading = asyncio.create_task(self._once(work))
 
     async def _once(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -101,16 +105,18 @@ class Consumer:
             log.warning("stream_not_caught_up", error=type(error).__name__)
             self.end(TRY_LATER, f"Read on from after={self.reached}")
         finally:
-            self.sending = None
-        if self.waiting and self.ending is None:  # what was offered since the others' place was taken
-            self.sending = asyncio.create_task(self._flush())
+            self.reading = None
+        self._start()  # what was offered since the others' place was taken
 
-    async def over(self) -> None:
+    async def over(self, transport: asyncio.Transport | None) -> None:
         """Nothing of the stream is being done any more."""
         if self.sending is not None:
             self.sending.cancel()
-        if tasks := [task for task in (self.sending, self.ending) if task is not None]:
-            await asyncio.wait(tasks, timeout=_GOODBYE + 1)
+        await _within(self.ending)
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()  # what it never took would keep the connection for ever
+        # Reading is never cancelled: a connection to the database that is cut off in a query takes long to give up.
+        await _within(self.reading)
 
     def end(self, code: int, reason: str, said: bytes = b"") -> None:
         """The stream is being closed with this code, after a last word; nothing else goes out."""
@@ -127,6 +133,11 @@ class Consumer:
                 if said:
                     await self.socket.send_frame(said, WSMsgType.TEXT)
                 await self.socket.close(code=code, message=reason.encode()[:120])
+
+
+async def _within(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        await asyncio.wait({task}, timeout=_GOODBYE + 1)
 
 
 class Hub:

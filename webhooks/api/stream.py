@@ -117,9 +117,7 @@ class Door:
         try:
             await _hear(consumer)
         finally:
-            await consumer.over()
-            if request.transport is not None and request.transport.get_write_buffer_size():
-                request.transport.abort()  # what it never read would keep the connection for ever
+            await consumer.over(request.transport)
 
 
 def handler(streams: hub.Hub) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -201,8 +201,9 @@ def _moving(report: health.Report, facts: Mapping[str, Any], now: datetime) -> t
         texts[f"part.{part.name}"] = words.ago(part.age) if part.ok else f"silent for {words.span(part.age)}"
         tones[f"part.{part.name}"] = "good" if part.ok else "bad"
     for group in facts["groups"]:
-        ok = all(well[name] for name, _ in group.parts)
-        texts[f"group.{group.name}"], tones[f"group.{group.name}"] = ("working", "good") if ok else ("silent", "bad")
+        key, alive = f"group.{group.name}", [well[name] for name, _ in group.parts]
+        texts[key] = "working" if all(alive) else "partly silent" if any(alive) else "silent"
+        tones[key] = "good" if all(alive) else "bad"
     for one in facts["watched"]:
         name = f"watch.{' '.join(one.key)}"
         texts[name] = "not yet" if one.age is None else words.ago(one.age)

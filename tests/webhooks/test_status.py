@@ -15,7 +15,7 @@ from tests.webhooks.conftest import World, open_world
 from tests.webhooks.filled import signal
 from webhooks import server
 
-PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/thanks", "/nowhere")
+PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/docs", "/thanks", "/nowhere")
 
 
 async def get(world: World, path: str) -> tuple[int, str]:

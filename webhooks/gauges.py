@@ -3,6 +3,7 @@
 Units stand in the names. A family without samples is there all the same, so that no rule is about nothing.
 """
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,11 @@ class Look:
 
 
 Family = Callable[[AsyncSession, Look], Awaitable[Sequence[Figure]]]
+# What has not happened yet is nought and not missing: a rule sees the first of it only then.
+_DELIVERIES = dict.fromkeys(itertools.product(settings.PLATFORMS, (*outbox.LIFE, "opening"), map(str, State)), 0)
+_ITEMS = dict.fromkeys(itertools.product((*settings.PLATFORMS, "stripe"), ("pending", "claimed", "done", "dead")), 0)
+_JOBS = dict.fromkeys(itertools.product(("pending", "running", "done", "failed")), 0)
+_HOOKS = dict.fromkeys(itertools.product(("active", "paused", "disabled")), 0)
 _SIGNALS = 20  # the newest ones, whose openings tell how long deliveries take
 
 
@@ -45,9 +51,9 @@ async def _parts(session: AsyncSession, look: Look) -> Sequence[Figure]:
 
 
 async def _ledgers(session: AsyncSession, look: Look) -> Sequence[Figure]:
-    inbox, states = models.Inbox, await outbox.counts(session)
+    inbox, states = models.Inbox, _DELIVERIES | await outbox.counts(session)
     counted = select(inbox.source, inbox.state, func.count()).group_by(inbox.source, inbox.state)
-    items = {(source, state): number for source, state, number in await session.execute(counted)}
+    items = _ITEMS | {(source, state): number for source, state, number in await session.execute(counted)}
     waiting = select(inbox.source, func.min(inbox.received_at)).where(inbox.state.in_(("pending", "claimed")))
     asked = {(source,): _age(at, look.now) for source, at in await session.execute(waiting.group_by(inbox.source))}
     waits = {(source,): asked.get((source,), 0.0) for source, _ in items}
@@ -118,8 +124,8 @@ async def _jobs(session: AsyncSession, _: Look) -> Sequence[Figure]:
     job, hook = models.Backtest, models.Hook
     jobs = await session.execute(select(job.state, func.count()).group_by(job.state))
     hooks = await session.execute(select(hook.state, func.count()).group_by(hook.state))
-    states = {(state,): number for state, number in jobs}
-    kinds = {(state,): number for state, number in hooks}
+    states = _JOBS | {(state,): number for state, number in jobs}
+    kinds = _HOOKS | {(state,): number for state, number in hooks}
     return [
         _gauge("signalstack_backtest_jobs", "Backtests that members asked for", ["state"], states),
         _gauge("signalstack_hooks", "Addresses of members' own tools", ["state"], kinds),

@@ -12,11 +12,12 @@ from webhooks import words
 
 _GOOD, _FAIR = 0.999, 0.97
 _DAY = 86_400
-GROUPS = (
+GROUPS: tuple[tuple[str, str | tuple[str, ...]], ...] = (
     ("Market watch", "scheduler."),
     ("Telegram", "telegram."),
     ("Discord", "discord."),
     ("Web pages", "webhooks.site"),
+    ("Members' tools", ("webhooks.hooks", "webhooks.stream")),
     ("Payments", "webhooks."),
 )
 """The parts of the service as members see them, by how the names of the product's own parts begin."""
@@ -49,12 +50,12 @@ def group(part: str) -> str:
     return next((name for name, begins in GROUPS if part.startswith(begins)), "Other parts")
 
 
-def histories(days: Iterable[Uptime], *, now: datetime) -> Mapping[str, History]:
-    """The history of each part of the service that anything is known of."""
-    known: dict[str, dict[str, _Known]] = {}
+def histories(days: Iterable[Uptime], names: Iterable[str], *, now: datetime) -> Mapping[str, History]:
+    """The history of each of these parts of the service."""
+    known: dict[str, dict[str, _Known]] = {name: {} for name in names}
     for row in days:
-        at = known.setdefault(group(row.part), {})
-        at[row.day] = _together(at.get(row.day), _Known(row.well, row.seen))
+        if (at := known.get(group(row.part))) is not None:
+            at[row.day] = _together(at.get(row.day), _Known(row.well, row.seen))
     return {name: _history(at, now) for name, at in known.items()}
 
 
@@ -75,7 +76,7 @@ def _history(known: Mapping[str, _Known], now: datetime) -> History:
         _bar(known.get(str(date), _Known(0, 0)), words.day(date), today if date == dates[-1] else _DAY)
         for date in dates
     ]
-    well, seen = (sum(figures) for figures in zip(*known.values(), strict=True))
+    well, seen = sum(day.well for day in known.values()), sum(day.seen for day in known.values())
     good = sum(bar.tone == "good" for bar in bars)
     trouble = sum(bar.tone in ("wait", "bad") for bar in bars)
     unknown = uptime.DAYS - good - trouble
@@ -95,5 +96,5 @@ def _bar(known: _Known, date: str, possible: int) -> Bar:
 def _share(well: int, seen: int) -> str:
     """Rounded down: what was not whole is not called whole."""
     if not seen:
-        return ""
+        return "not watched yet"
     return f"{math.floor(10_000 * well / seen) / 100:.2f} % of {words.span(seen)}"

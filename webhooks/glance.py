@@ -39,6 +39,8 @@ _PARTS = {
     "discord.delivery": "Signals and notices",
     "discord.places": "Members' places",
     "webhooks.site": "These pages",
+    "webhooks.hooks": "Webhooks",
+    "webhooks.stream": "Streams",
     "webhooks.inbox": "Payment events",
     "webhooks.sweep": "Payment checks",
 }
@@ -117,7 +119,7 @@ async def _glance(session: AsyncSession, here: site.Site, report: health.Report,
     known = await health.incidents(session, since=now - timedelta(days=uptime.DAYS))
     counted, last = await tally.count(session), await arrivals.last(session, limit=_SIGNALS)
     facts = {
-        "groups": _groups(report, bars.histories(slow.days, now=now)),
+        "groups": _groups(report, slow.days, now),
         "incidents": incidents.told(known, symbols),
         "alarms": len(report.alarms),
         "counted": counted,
@@ -152,16 +154,17 @@ def _age(at: datetime, now: datetime) -> float:
 class _Group(NamedTuple):
     name: str
     parts: Sequence[tuple[str, str]]
-    history: bars.History | None
+    history: bars.History
 
 
-def _groups(report: health.Report, histories: Mapping[str, bars.History]) -> Sequence[_Group]:
+def _groups(report: health.Report, days: Sequence[models.Uptime], now: datetime) -> Sequence[_Group]:
     """The parts of the service in the order of their names' table, with what they consist of."""
     found: dict[str, list[tuple[str, str]]] = {name: [] for name, _ in bars.GROUPS}
     for part in _parts(report):
         spelt = _PARTS.get(part.name) or part.name.replace(".", " ").replace("_", " ").capitalize()
         found.setdefault(bars.group(part.name), []).append((part.name, spelt))
-    return [_Group(name, parts, histories.get(name)) for name, parts in found.items() if parts]
+    histories = bars.histories(days, found, now=now)
+    return [_Group(name, parts, histories[name]) for name, parts in found.items() if parts]
 
 
 def _parts(report: health.Report) -> Iterable[health.Part]:

@@ -19,6 +19,7 @@ _WORDS = (
     (r"part:discord\.places", "Discord: doors of the members' places opened and closed late"),
     (r"part:discord\..*", "Discord: commands were not answered"),
     (r"part:webhooks\.site", "Web pages: did not answer"),
+    (r"part:webhooks\.(hooks|stream)", "Members' tools: were told late"),
     (r"part:webhooks\..*", "Payments: were recognised late"),
     (r"part:.*", "A part of the service made no progress"),
     (r"strategy:.*", "A strategy failed and gave no signals; the others went on"),

@@ -155,6 +155,19 @@ def broadcast(facts: Facts, service: catalogue.Service) -> text.Message:
     )
 
 
+def hook_disabled(facts: Facts, _service: catalogue.Service) -> text.Message:
+    number = facts["hook"]
+    return text.message(
+        text.line(text.bold(f"Your webhook {number} is switched off.")),
+        f"{facts['host']} has not taken what we sent. {facts['said']}",
+        text.line(
+            "Nothing is lost: when it works again, ",
+            text.Span(f"POST /api/v1/hooks/{number}/resume", "code"),
+            " with your key goes on where it stopped.",
+        ),
+    )
+
+
 def late_summary(facts: Facts, service: catalogue.Service) -> text.Message:
     return signals.late(facts["signals"], service)
 
@@ -197,6 +210,7 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         link_refused,
         account_left,
         broadcast,
+        hook_disabled,
         late_summary,
         alarm,
         daily,

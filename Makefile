@@ -55,7 +55,8 @@ bench: $(READY) ## the benchmark table: ratios against named references, in one 
 
 lock: ## pin every dependency with hashes again
 	$(VENV)/bin/uv pip compile pyproject.toml --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/run.txt
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/dev.txt
+	$(VENV)/bin/uv pip compile pyproject.toml --extra observe -c requirements/run.txt --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/observe.txt
+	$(VENV)/bin/uv pip compile pyproject.toml --extra observe --group dev --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/dev.txt
 	$(VENV)/bin/uv pip compile --group bench --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/bench.txt
 
 clean: ## forget everything that was built

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot import backtest, drift, plainly, verify
+from bot import backtest, backup, drift, plainly, verify
 from core import errors
 
 if TYPE_CHECKING:
@@ -262,6 +262,8 @@ def setup(amount: int | None, currency: str, interval: str) -> int:
     return _with_stack(work, migrated=False, billing=False)
 
 
+cli.add_command(backup.backup(_with_stack))
+cli.add_command(backup.drill(_with_stack))
 cli.add_command(backtest.command(_with_stack, _check_strategies))
 cli.add_command(drift.command(_with_stack))
 cli.add_command(verify.command(_with_stack, plainly.said))

@@ -81,7 +81,7 @@ def test_messages_are_not_sent_through_webhooks_of_discord() -> None:
         assert "Webhook.send" not in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["run", "dev", "uv"])
+@pytest.mark.parametrize("name", ["run", "observe", "dev", "uv"])
 def test_x09_every_dependency_is_pinned_with_hashes(name: str) -> None:
     lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line and not line.startswith((" ", "#"))]

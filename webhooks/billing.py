@@ -174,9 +174,11 @@ def events_of(name: str) -> guard.Handler:
 
     async def take_event(request: web.Request) -> web.Response:
         here = site.of(request)
-        if here.provider is None or here.provider.name != name:
+        provider = here.provider
+        if provider is None or provider.name != name:
             raise web.HTTPNotFound
-        event = here.provider.verify(await guard.body(request), request.headers)
+        event = await guard.vouched(request, name, lambda raw: provider.verify(raw, request.headers))
+        log.debug("provider_event_taken", event_id=event.id, kind=event.kind)
         async with here.stack.db.transaction() as session:
             await inbox.put(session, name, event.id, event.kind, event.body, now=here.now)
         # A known event rings too: perhaps it is sent again because it was never worked off.

@@ -11,7 +11,6 @@ from datetime import datetime
 
 import structlog
 from aiohttp import web
-from limits import RateLimitItemPerMinute
 
 from core import errors, health, settings
 from core.signals import orders, outside
@@ -21,10 +20,6 @@ from webhooks import alerts, guard, limits, site
 LIMIT = 16 * 1024
 """Bytes that an alert may have."""
 SIGNATURE, TIMESTAMP = "X-Signature", "X-Timestamp"
-_BY_ADDRESS, _BY_SOURCE = RateLimitItemPerMinute(120), RateLimitItemPerMinute(30)
-"""Requests of one address, and alerts of one source; strangers use up nothing of what a source has."""
-_NOTED = RateLimitItemPerMinute(2)
-"""Alarms about those who knock in vain."""
 _UNKNOWN = "The secret or the signature is not that of this source, or the body is no JSON object."
 _MANY = "That is more than we take in a minute; send it again later."
 log = structlog.get_logger()
@@ -54,16 +49,16 @@ KEY = web.AppKey("intake", Gate)
 async def take(request: web.Request) -> web.Response:
     """The alert is a published signal when this is answered with 201, and was one before with 200."""
     here, gate, key = site.of(request), request.app[KEY], request.match_info["source"]
-    allowed = await here.limiter.take(_BY_ADDRESS, "intake", request.remote or "unknown")
+    allowed = await here.limiter.take(limits.INTAKE, "intake", guard.address(request))
     if not allowed.ok:
         return _too_many(allowed)
     source, secret = gate.source(key)
-    raw = await _body(request)
+    raw = await guard.body(request, LIMIT)
     alert = alerts.loaded(raw)
     if not authentic(secret, request.headers, raw, alert):
         await _note(here, key, "stranger", "An alert came without its secret, or was no JSON.")
         return site.problem("unauthorized", _UNKNOWN, status=401)
-    allowed = await here.limiter.take(_BY_SOURCE, "intake source", key)
+    allowed = await here.limiter.take(limits.SOURCE, "intake source", key)
     if not allowed.ok:
         await _note(here, key, "refused", f"More than {allowed.limit} alerts came in a minute.")
         return _too_many(allowed)
@@ -77,15 +72,6 @@ async def take(request: web.Request) -> web.Response:
         here.stack.deliver()
     said = "published" if taken.new else "known"
     return site.json({"signal": taken.signal, "status": said}, status=201 if taken.new else 200)
-
-
-async def _body(request: web.Request) -> bytes:
-    if (request.content_length or 0) > LIMIT:
-        raise web.HTTPRequestEntityTooLarge(LIMIT, request.content_length or 0)
-    raw = await guard.body(request)
-    if len(raw) > LIMIT:
-        raise web.HTTPRequestEntityTooLarge(LIMIT, len(raw))
-    return raw
 
 
 def authentic(secret: bytes, headers: Mapping[str, str], raw: bytes, alert: Mapping[str, object] | None) -> bool:
@@ -125,7 +111,7 @@ def _dated(alert: Mapping[str, object], headers: Mapping[str, str], now: datetim
 
 async def _note(here: site.Site, key: str, kind: str, text: str) -> None:
     """As `_alarm`, but seldom: whoever knocks often does not make us write often."""
-    if (await here.limiter.take(_NOTED, "intake noted", key, kind)).ok:
+    if (await here.limiter.take(limits.NOTED, "intake noted", key, kind)).ok:
         await _alarm(here, key, kind, text)
 
 

@@ -22,6 +22,22 @@ HEAVY = RateLimitItemPerHour(30)
 """Requests of one member that set work going, such as backtests."""
 SCANS = RateLimitItemPerMinute(3)
 """How often a member may have the markets looked at."""
+PAGES = RateLimitItemPerMinute(300)
+"""Requests of one address for pages and their files, wrong addresses among them."""
+LINKS = RateLimitItemPerMinute(60)
+"""Requests of one address under signed links: checkout and portal."""
+PAYING = RateLimitItemPerMinute(12)
+"""How often one address may have the payment provider open something."""
+FIGURES = RateLimitItemPerMinute(60)
+"""Requests of one address for the figures."""
+PROVIDER = RateLimitItemPerMinute(6000)
+"""Events of one provider that are proven to be its own; whoever cannot prove that uses up nothing of it."""
+FORGED = RateLimitItemPerMinute(60)
+"""Events of one address that nobody signed."""
+INTAKE, SOURCE = RateLimitItemPerMinute(120), RateLimitItemPerMinute(30)
+"""Requests of one address for alerts, and alerts of one source; strangers use up nothing of what a source has."""
+NOTED = RateLimitItemPerMinute(2)
+"""Alarms about those who knock in vain."""
 _AWAY = 10.0  # seconds for which nobody asks a Redis that did not answer
 log = structlog.get_logger()
 
@@ -44,12 +60,52 @@ class Allowance:
         )
 
 
+class TooOftenError(Exception):
+    """The request is answered with a 429 that says when to ask again."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        super().__init__("That was too often.")
+        self.allowance = allowance
+
+
+class _Memory(storage.MemoryStorage):
+    """The library's own counters in memory look for old ones at every request; with many callers that is work.
+
+    Here that is done every few seconds, and there are never more counters than a process can bear.
+    """
+
+    _MOST, _EVERY = 100_000, 5.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._swept = 0.0
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """One more; the counter ends `expiry` seconds after its first."""
+        now = time.time()
+        if now >= self._swept + self._EVERY:
+            self._sweep(now)
+        await self.get(key)
+        self.storage[key] += amount
+        self.expirations.setdefault(key, now + expiry)
+        return self.storage[key]
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        if len(self.storage) > self._MOST:  # so many callers are an attack; whoever counts afresh keeps nobody out
+            self.storage.clear()
+            self.expirations.clear()
+        for key in [key for key, end in self.expirations.items() if end <= now]:
+            self.storage.pop(key, None)
+            self.expirations.pop(key, None)
+
+
 class Limits:
     """The counters of one site."""
 
     def __init__(self, redis_url: str = "", *, times: int = 1) -> None:
         self._times = times  # every rule allows so many times as much
-        self._alone = strategies.SlidingWindowCounterRateLimiter(storage.MemoryStorage())
+        self._alone = strategies.SlidingWindowCounterRateLimiter(_Memory())
         self._shared = None
         if redis_url:
             kept = storage.RedisStorage(

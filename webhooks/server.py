@@ -12,8 +12,13 @@ from webhooks import (
     billing,
     events,
     guard,
+    hooks,
+    hub,
     intake,
+    leaflets,
     limits,
+    listener,
+    live,
     loops,
     payments,
     prices,
@@ -22,8 +27,9 @@ from webhooks import (
     status,
     sweep,
     telegram,
+    traced,
 )
-from webhooks.api import answering, reference
+from webhooks.api import answering, reference, stream
 from webhooks.api import table as api
 
 _LAST_SECONDS = 12
@@ -32,28 +38,26 @@ log = structlog.get_logger()
 
 def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Application:
     """The site as an application; it closes its provider when it is cleaned up."""
-    app = web.Application(middlewares=[guard.guard], client_max_size=guard.LIMIT)
+    app = web.Application(client_max_size=guard.LIMIT)
+    guard.add_to(app, stack.settings)
+    traced.add_to(app)
     counters = counters or limits.Limits(stack.settings.redis_url.get_secret_value())
     here = site.Site(stack, payments.opened(stack.settings, stack.catalogue), limiter=counters)
     app[site.KEY] = here
-    app.router.add_get("/", status.show)
+    status.add_to(app)
     app.router.add_get("/healthz", status.alive)
-    app.router.add_get("/readyz", status.ready)
-    app.router.add_get("/metrics", status.figures)
-    app.router.add_get("/static/{name}", status.static)
+    app.router.add_get("/readyz", guard.shared(status.ready))
+    app.router.add_get("/metrics", guard.private(status.figures))
+    live.add_to(app)
+    leaflets.add_to(app)
     record.add_to(app)
-    app.router.add_get("/checkout/{token}", billing.show_checkout)
-    app.router.add_post("/checkout/{token}", billing.start_checkout)
-    app.router.add_get("/portal/{token}", billing.show_portal)
-    app.router.add_post("/portal/{token}", billing.open_portal)
-    app.router.add_get("/thanks", billing.thanks)
-    for name in payments.names():
-        app.router.add_post(f"/webhooks/{name}", billing.events_of(name))
-        app.router.add_post(f"/api/v1/{name}/webhook", billing.events_of(name))
+    _add_billing(app)
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)
     app.router.add_post("/intake/{source}", intake.take)
     answering.add_to(app, api.ENDPOINTS)
+    stream.add_to(app, hub.Hub(stack))
+    hooks.add_to(app)
     reference.add_to(app)
 
     async def close(_: web.Application) -> None:
@@ -64,26 +68,39 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     return app
 
 
+def _add_billing(app: web.Application) -> None:
+    app.router.add_get("/checkout/{token}", billing.show_checkout)
+    app.router.add_post("/checkout/{token}", billing.start_checkout)
+    app.router.add_get("/portal/{token}", billing.show_portal)
+    app.router.add_post("/portal/{token}", billing.open_portal)
+    app.router.add_get("/thanks", billing.thanks)
+    for name in payments.names():
+        app.router.add_post(f"/webhooks/{name}", billing.events_of(name))
+        app.router.add_post(f"/api/v1/{name}/webhook", billing.events_of(name))
+
+
 async def run(stack: Stack, stop: asyncio.Event) -> None:
     """The site answers and the loops work until `stop` is set; then requests in flight and the current items end first.
 
     Raises ConfigError when the address cannot be listened on. An unreachable database or provider stops nothing.
     """
     app = build(stack)
-    # Slow readers and writers are cut off by the guard; idle connections after a minute and a quarter.
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, shutdown_timeout=8)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=8)
     await runner.setup()
+    assert runner.server is not None  # noqa: S101 - it was just made
+    port = listener.Listener(runner.server, spared=stack.settings.proxies)
     try:
-        await _listen(runner, stack)
-        await _work(app[site.KEY], stop)
+        await _listen(port, stack)
+        await _work(app, stop)
     finally:
+        port.close()
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, stack: Stack) -> None:
+async def _listen(port: listener.Listener, stack: Stack) -> None:
     conf = stack.settings
     try:
-        await web.TCPSite(runner, conf.host, conf.port).start()
+        await port.open(conf.host, conf.port)
     except OSError as error:
         raise errors.ConfigError(
             f"HOST and PORT: cannot listen on {conf.host}:{conf.port}: {error.strerror}."
@@ -91,8 +108,8 @@ async def _listen(runner: web.AppRunner, stack: Stack) -> None:
     log.info("webhooks_listening", host=conf.host, port=conf.port, public_url=conf.public_url)
 
 
-async def _work(here: site.Site, stop: asyncio.Event) -> None:
-    work = {asyncio.create_task(loop.run(), name=loop.name) for loop in _loops(here, stop)}
+async def _work(app: web.Application, stop: asyncio.Event) -> None:
+    work = {asyncio.create_task(loop.run(), name=loop.name) for loop in _loops(app, stop)}
     stopped = asyncio.create_task(stop.wait())
     try:
         # A loop ends before the stop only by a fault of its own, which must not go unseen.
@@ -108,8 +125,11 @@ async def _work(here: site.Site, stop: asyncio.Event) -> None:
             raise result
 
 
-def _loops(here: site.Site, stop: asyncio.Event) -> Iterator[loops.Loop]:
+def _loops(app: web.Application, stop: asyncio.Event) -> Iterator[loops.Loop]:
+    here, streams, sender = app[site.KEY], app[hub.KEY], app[hooks.KEY]
     yield loops.Loop(here, stop, "site", _answering, every=15)
+    yield loops.Loop(here, stop, "stream", streams.step, every=1, topic="record", last=streams.close)
+    yield loops.Loop(here, stop, "hooks", sender.step, every=2, topic=hooks.TOPIC, last=sender.stop)
     if (provider := here.provider) is None:
         return
     sweeping = sweep.Sweep(here, provider)

@@ -18,21 +18,21 @@ async def take_update(request: web.Request) -> web.Response:
     conf = here.stack.settings
     if not conf.telegram or conf.telegram_mode != "webhook":
         raise web.HTTPNotFound
-    given = request.headers.get(HEADER, "").encode()
-    if not hmac.compare_digest(given, links.telegram_secret(conf).encode()):
-        raise web.HTTPForbidden
-    raw = await guard.body(request)
-    event_id, kind = _named(raw)
+    given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
+    known = hmac.compare_digest(given, links.telegram_secret(conf).encode())
+    raw, event_id, kind = await guard.vouched(request, "telegram", lambda raw: _named(raw, known=known))
     async with here.stack.db.transaction() as session:
         await inbox.put(session, "telegram", event_id, kind, raw, now=here.now)
     here.stack.bell.ring("inbox:telegram")
     return site.json({"ok": True})
 
 
-def _named(raw: bytes) -> tuple[str, str]:
+def _named(raw: bytes, *, known: bool) -> tuple[bytes, str, str]:
+    if not known:
+        raise web.HTTPForbidden
     try:
         update = orjson.loads(raw)
         number = int(update["update_id"])
     except (ValueError, KeyError, TypeError):
         raise web.HTTPBadRequest from None
-    return str(number), next((key for key in update if key != "update_id"), "")[:64]
+    return raw, str(number), next((key for key in update if key != "update_id"), "")[:64]

@@ -21,7 +21,7 @@ from core.models import Alarm, Delivery, Signal
 from tests.conftest import StackMaker
 from tests.core import people
 from tests.sandbox.server import serving
-from webhooks import intake, server
+from webhooks import intake, limits, server
 
 SECRET = "tv-0123456789abcdef-0123456789"
 OTHER = "vd-0123456789abcdef-0123456789"
@@ -163,7 +163,7 @@ async def test_whoever_does_not_know_the_secret_learns_nothing(lite: Door) -> No
     ]
 
     assert {status for status, _ in tries} == {401}
-    assert len({orjson.dumps(said) for _, said in tries}) == 1
+    assert len({orjson.dumps({**said, "request": ""}) for _, said in tries}) == 1
     assert await lite.rows(Signal) == []
     found = await lite.alarms()
     assert found == {
@@ -179,7 +179,7 @@ async def test_an_unknown_source_is_an_address_that_does_not_exist(lite: Door) -
     async with lite.http.post(f"{lite.url}/intake/nobody/else", data=b"{}") as answer:
         nothing = answer.status, await answer.json()
 
-    assert unknown == nothing
+    assert [unknown[1].pop("request") != nothing[1].pop("request"), unknown] == [True, nothing]
     assert unknown[0] == 404
     async with lite.http.get(f"{lite.url}/intake/vendor") as answer:
         assert answer.status == 405
@@ -258,7 +258,7 @@ async def test_a_large_body_is_not_read(lite: Door) -> None:
 
 
 async def test_strangers_use_up_nothing_of_what_a_source_has(lite: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_BY_SOURCE", RateLimitItemPerMinute(3))
+    monkeypatch.setattr(limits, "SOURCE", RateLimitItemPerMinute(3))
     for _ in range(5):
         assert (await lite.post({"secret": "x"}))[0] == 401
 
@@ -270,7 +270,7 @@ async def test_strangers_use_up_nothing_of_what_a_source_has(lite: Door, monkeyp
 
 
 async def test_one_address_has_so_many_tries(lite: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_BY_ADDRESS", RateLimitItemPerMinute(3))
+    monkeypatch.setattr(limits, "INTAKE", RateLimitItemPerMinute(3))
     tries = [await lite.post({"secret": "x"}, source) for source in ("nobody", "vendor", "tradingview", "vendor")]
 
     assert [status for status, _ in tries] == [404, 401, 401, 429]

@@ -15,7 +15,7 @@ from core import db
 from core.models import Signal
 from tests.conftest import StackMaker
 from tests.webhooks.test_intake import ALERT, SECRET, Door, _opened, signed
-from webhooks import alerts, intake
+from webhooks import alerts, limits
 
 _NAMES = st.sampled_from([*alerts._FIELDS, *alerts._AIMS, "secret"]) | st.text(max_size=30)
 _LEAVES = (
@@ -43,8 +43,8 @@ _ALLOWED = {200, 201, 401, 422}
 @pytest.fixture
 async def door(sqlite_database: db.Database, make_stack: StackMaker, now: datetime) -> AsyncIterator[Door]:
     with pytest.MonkeyPatch.context() as patch:
-        for rule in ("_BY_ADDRESS", "_BY_SOURCE"):
-            patch.setattr(intake, rule, RateLimitItemPerMinute(1_000_000))
+        for rule in ("INTAKE", "SOURCE"):
+            patch.setattr(limits, rule, RateLimitItemPerMinute(1_000_000))
         async for one in _opened(sqlite_database, make_stack, now):
             yield one
 

@@ -13,7 +13,7 @@ from core.models import Signal
 from core.signals import outside
 from tests.conftest import StackMaker
 from tests.webhooks.test_intake import SECRET, Door, _opened
-from webhooks import alerts, intake
+from webhooks import alerts, intake, limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "intake.md").read_text(encoding="utf-8")
 CHART = {
@@ -76,7 +76,7 @@ def test_the_limits_are_those_of_the_product() -> None:
         f"expires_after = {given.expires_after} ",
         f"| open signals of the source | {outside.OPERATOR.most_open} | {outside.source(given).most_open} |",
         f"| {outside.OPERATOR.max_distance} % | `max_distance`, {given.max_distance} % |",
-        f"more than {intake._BY_SOURCE.amount} alerts of one source, or {intake._BY_ADDRESS.amount} requests",
+        f"more than {limits.SOURCE.amount} alerts of one source, or {limits.INTAKE.amount} requests",
         f"more than {intake.LIMIT // 1024} kB",
         f"{outside.AHEAD.seconds} seconds from the future",
     ):

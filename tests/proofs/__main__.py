@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import equality, kill, outages, posts, road, several, sweep
+from tests.proofs import equality, kill, outages, posts, road, schema, several, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -80,6 +80,12 @@ async def _equality(folder: Path, _: str, options: argparse.Namespace) -> bool:
     return outcome.ok
 
 
+async def _schema(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await schema.prove(folder, database_url, schema.Scale(examples=options.cases, seed=options.seed))
+    print(outcome)
+    return outcome.ok
+
+
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "outages": _outages,
@@ -89,6 +95,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "posts": _posts,
     "membership": _membership,
     "equality": _equality,
+    "schema": _schema,
 }
 
 
@@ -105,6 +112,7 @@ def main() -> int:
     parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
     parser.add_argument("--five-minutes", type=float, default=0.25, help="share of the 5-minute candles, of equality")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
+    parser.add_argument("--cases", type=int, default=1000, help="at most for each operation of the API, of schema")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

@@ -1,0 +1,1 @@
+"""What keeps the product running and its operators in the picture."""

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import equality, kill, outages, posts, road, schema, several, sweep
+from tests.proofs import equality, kill, outages, posts, road, schema, several, stream, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -62,6 +62,16 @@ async def _sweep(folder: Path, database_url: str, options: argparse.Namespace) -
     return outcome.ok
 
 
+async def _stream(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    with servers.run() as run:
+        redis = servers.Redis(run.folder / "redis")
+        await asyncio.to_thread(redis.start)
+        scale = stream.Scale(consumers=options.consumers, signals=options.stream_signals, seed=options.seed)
+        outcome = await stream.prove(folder, database_url, scale, redis_url=redis.url)
+    print(outcome)
+    return outcome.ok
+
+
 async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> bool:
     """The state machine has a loop of its own, so it runs in a thread; it raises what it finds."""
     began = time.monotonic()
@@ -93,6 +103,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "road": _road,
     "sweep": _sweep,
     "posts": _posts,
+    "stream": _stream,
     "membership": _membership,
     "equality": _equality,
     "schema": _schema,
@@ -111,6 +122,8 @@ def main() -> int:
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
     parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
     parser.add_argument("--five-minutes", type=float, default=0.25, help="share of the 5-minute candles, of equality")
+    parser.add_argument("--consumers", type=int, default=500, help="of the stream")
+    parser.add_argument("--stream-signals", type=int, default=1000, help="that they follow")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     parser.add_argument("--cases", type=int, default=1000, help="at most for each operation of the API, of schema")
     options = parser.parse_args()

@@ -52,7 +52,7 @@ class Scale:
     """Ends of processes."""
     pause: float = 0.2
     """Seconds that a publisher waits between two events, at most twice as much."""
-    patience: tuple[int, int] = (50, 3000)
+    patience: tuple[int, int] = (20, 900)
     """After how many events a tool loses its line."""
     seed: int = 7
 

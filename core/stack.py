@@ -32,7 +32,7 @@ class Stack:
         self.bell.ring("scan")
 
     def deliver(self) -> None:
-        """Delivery workers of every platform look at the outbox now, and so does whoever shows or tells what happens."""
+        """Delivery workers of every platform look at the outbox now; so does whoever shows or tells what happens."""
         for platform in settings.PLATFORMS:
             self.bell.ring(f"outbox:{platform}")
         self.bell.ring("status")

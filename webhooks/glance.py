@@ -23,7 +23,7 @@ from core.signals import results, tally, watched
 from webhooks import bars, billing, incidents, site, words
 
 _FRESH, _REST = 1.0, 20
-_SLOW = 30.0  # seconds for which what changes slowly is not asked again
+_SLOW = 10.0  # seconds for which what changes slowly is not asked again
 _RESULTS, _SIGNALS = 8, 8
 _PARTS = {
     "scheduler.scan": "Candles and strategies",
@@ -72,6 +72,7 @@ class _Slow(NamedTuple):
     until: float
     days: Sequence[models.Uptime]
     event: datetime | None
+    took: Sequence[float]
 
 
 class Glances:
@@ -81,6 +82,7 @@ class Glances:
         self._glance: Glance | None = None
         self._until = 0.0
         self._slow: _Slow | None = None
+        self._known: Sequence[arrivals.Arrivals] = ()
         self._looking = asyncio.Lock()
 
     async def now(self, here: site.Site) -> Glance:
@@ -96,28 +98,33 @@ class Glances:
     async def _look(self, here: site.Site, at: float) -> Glance:
         async with here.stack.db.reading() as session:
             report = await health.report(session, now=here.now)
+            last = await arrivals.last(session, limit=_SIGNALS, known=self._known)
             if self._slow is None or at >= self._slow.until:
-                self._slow = await _slowly(session, here, at)
-            return await _glance(session, here, report, self._slow)
+                self._slow = await _slowly(session, here, last, at)
+            self._known = last
+            return await _glance(session, here, report, self._slow, last)
 
 
 KEY = web.AppKey("glances", Glances)
 
 
-async def _slowly(session: AsyncSession, here: site.Site, at: float) -> _Slow:
+async def _slowly(session: AsyncSession, here: site.Site, last: Sequence[arrivals.Arrivals], at: float) -> _Slow:
     event = None
     if here.provider is not None:
         inbox = models.Inbox
         told = select(func.max(inbox.received_at)).where(inbox.source == here.provider.name)
         event = await session.scalar(told)
-    return _Slow(at + _SLOW, await uptime.days(session, now=here.now), event)
+    took = await arrivals.seconds(session, [one.signal_id for one in last])
+    return _Slow(at + _SLOW, await uptime.days(session, now=here.now), event, took)
 
 
-async def _glance(session: AsyncSession, here: site.Site, report: health.Report, slow: _Slow) -> Glance:
+async def _glance(
+    session: AsyncSession, here: site.Site, report: health.Report, slow: _Slow, last: Sequence[arrivals.Arrivals]
+) -> Glance:
     now, book = here.now, here.stack.catalogue
     symbols = {watch.symbol for watch in book.watches}
     known = await health.incidents(session, since=now - timedelta(days=uptime.DAYS))
-    counted, last = await tally.count(session), await arrivals.last(session, limit=_SIGNALS)
+    counted = await tally.count(session)
     facts = {
         "groups": _groups(report, slow.days, now),
         "incidents": incidents.told(known, symbols),
@@ -136,9 +143,8 @@ async def _glance(session: AsyncSession, here: site.Site, report: health.Report,
         "send": await arrivals.newest(session),
         "event": slow.event,
     }
-    took = await arrivals.seconds(session, [one.signal_id for one in last])
     texts, tones = _moving(report, facts, now)
-    texts |= _latency(took) | {name: words.ago(_age(at, now)) if at else "not yet" for name, at in moments.items()}
+    texts |= _latency(slow.took) | {name: words.ago(_age(at, now)) if at else "not yet" for name, at in moments.items()}
     return Glance(now, facts, texts, tones, _shape(report, facts), any(one.counts.get("waiting") for one in last))
 
 

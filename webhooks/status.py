@@ -8,6 +8,13 @@ from core import db, errors, health
 from webhooks import glance, metrics, site
 
 
+def add_to(app: web.Application) -> None:
+    """The site has its first page and its own files."""
+    app[glance.KEY] = glance.Glances()
+    app.router.add_get("/", show)
+    app.router.add_get("/static/{name}", static)
+
+
 async def show(request: web.Request) -> web.Response:
     """Whether it works and did, what it brought, what it costs and how to join; nothing that others pay for."""
     here = site.of(request)

@@ -1,7 +1,7 @@
 """How the openings of the last signals arrive: counted by what became of them, and how long they took."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,22 +38,32 @@ class Arrivals:
     late: bool
     counts: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def final(self) -> bool:
+        """Whether its counts stay as they are: it is closed, so nobody new gets it, and nothing is on its way."""
+        return not (self.open or self.counts.get("waiting") or self.counts.get("unsure"))
 
-async def last(session: AsyncSession, *, limit: int) -> Sequence[Arrivals]:
-    """The last signals, the newest first."""
+
+async def last(session: AsyncSession, *, limit: int, known: Iterable[Arrivals] = ()) -> Sequence[Arrivals]:
+    """The last signals, the newest first; what of those `known` from before is final is not counted again."""
     asked = select(Signal.id, Signal.created_at, Signal.status, Signal.late).order_by(Signal.id.desc()).limit(limit)
-    found = {
-        number: Arrivals(number, at, status == SignalStatus.OPEN, late)
+    final = {one.signal_id: one for one in known if one.final}
+    found = [
+        final.get(number) or Arrivals(number, at, status == SignalStatus.OPEN, late)
         for number, at, status, late in await session.execute(asked)
-    }
+    ]
+    await _count(session, {one.signal_id: one for one in found if one.signal_id not in final})
+    return found
+
+
+async def _count(session: AsyncSession, found: Mapping[int, Arrivals]) -> None:
     opening = (Delivery.signal_id.in_(list(found)), Delivery.event == "opened")
-    asked_states = select(Delivery.signal_id, Delivery.state, func.count()).where(*opening)
-    known: Counter[tuple[int | None, str]] = Counter()
-    for number, state, count in await session.execute(asked_states.group_by(Delivery.signal_id, Delivery.state)):
-        known[number, _WORDS[State(state)]] += count
+    states = select(Delivery.signal_id, Delivery.state, func.count()).where(*opening)
+    counted: Counter[tuple[int | None, str]] = Counter()
+    for number, state, count in await session.execute(states.group_by(Delivery.signal_id, Delivery.state)):
+        counted[number, _WORDS[State(state)]] += count
     for number, one in found.items():
-        one.counts.update({word: known[number, word] for word in WORDS if known[number, word]})
-    return list(found.values())
+        one.counts.update({word: counted[number, word] for word in WORDS if counted[number, word]})
 
 
 async def seconds(session: AsyncSession, signal_ids: Collection[int]) -> Sequence[float]:

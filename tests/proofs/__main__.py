@@ -125,7 +125,7 @@ def main() -> int:
     parser.add_argument("--consumers", type=int, default=500, help="of the stream")
     parser.add_argument("--stream-signals", type=int, default=1000, help="that they follow")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
-    parser.add_argument("--cases", type=int, default=1000, help="at most for each operation of the API, of schema")
+    parser.add_argument("--cases", type=int, default=200, help="at most for each operation of the API, of schema")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

@@ -145,7 +145,7 @@ def _chosen(key: str, on_offer: list[plans.Offer]) -> plans.Offer:
     found = [one for one in on_offer if one.plan.key == key] or (on_offer if not key and len(on_offer) == 1 else [])
     if not found:
         known = ", ".join(one.plan.key for one in on_offer)
-        raise frame.RefusalError(422, "invalid", f"body.plan: name one of the plans that are sold: {known}.")
+        raise frame.RefusalError(404, "not_found", f"body.plan: name one of the plans that are sold: {known}.")
     return found[0]
 
 
@@ -169,7 +169,7 @@ ENDPOINTS = (
         answer=checkout,
         body=Order,
         returns={201: Checkout},
-        refusals={409: "You have it already, or nothing can be bought now."},
+        refusals={404: "No such plan is sold.", 409: "You have it already, or nothing can be bought now."},
         headers={"Location": "The page on which you can subscribe."},
         paying=False,
         tag="account",

@@ -130,6 +130,6 @@ async def _body(model: type[frame.Shape], request: web.Request) -> Any:
     if len(raw) > BODY_LIMIT:
         raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, len(raw))
     try:
-        return model.model_validate_json(raw)
+        return model.model_validate_json(raw, strict=True)  # a number is no truth value, and no text
     except pydantic.ValidationError as error:
         raise frame.RefusalError(422, "invalid", _said(error, "body")) from None

@@ -37,7 +37,7 @@ async def run(call: frame.Call) -> frame.Reply:
     name = call.body.strategy or watch.strategy
     if name not in strategies.names():
         known = ", ".join(strategies.names())
-        raise frame.RefusalError(422, "invalid", f"body.strategy: there is no “{name}”; known are {known}.")
+        raise frame.RefusalError(404, "not_found", f"body.strategy: there is no “{name}”; known are {known}.")
     question = jobs.Question(call.caller.member_id, watch.symbol, name, watch.timeframe)
     async with call.here.stack.db.transaction() as session:
         row, _ = await jobs.ask(session, question, now=call.here.now)
@@ -76,7 +76,10 @@ ENDPOINTS = (
         body=Run,
         returns={202: Job},
         rule=limits.HEAVY,
-        refusals={409: "So many of your backtests wait already."},
+        refusals={
+            404: "There is no such market, timeframe or strategy for you.",
+            409: "So many of your backtests wait already.",
+        },
         headers={"Location": "Where the backtest is looked at."},
         tag="backtests",
     ),

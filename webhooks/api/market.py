@@ -76,15 +76,15 @@ def _candle(row: candles.Candle) -> Candle:
 
 
 def watched(call: frame.Call, symbol: str, timeframe: str, where: str) -> catalogue.Watch:
-    """The watch whose candles are meant; members see only markets that their plans open. Raises a refusal of 422."""
+    """The watch whose candles are meant; members see only markets that their plans open. Raises a refusal of 404."""
     symbol = symbol.upper()
     found = [one for one in call.here.stack.catalogue.watches if one.symbol == symbol]
     if not found or not call.caller.has(symbol):
-        raise frame.RefusalError(422, "invalid", f"{where}.symbol: your plan watches no market “{symbol}”.")
+        raise frame.RefusalError(404, "not_found", f"{where}.symbol: your plan watches no market “{symbol}”.")
     fits = [one for one in found if timeframe in {"", one.timeframe}]
     if not fits:
         known = ", ".join(sorted({one.timeframe for one in found}))
-        raise frame.RefusalError(422, "invalid", f"{where}.timeframe: {symbol} is watched at {known}.")
+        raise frame.RefusalError(404, "not_found", f"{where}.timeframe: {symbol} is watched at {known}.")
     return fits[0]
 
 
@@ -97,6 +97,7 @@ ENDPOINTS = (
         answer=show,
         query=Wanted,
         returns={200: Candles},
+        refusals={404: "Your plans have no such market, or it is not watched at this timeframe."},
         tag="markets",
     ),
 )

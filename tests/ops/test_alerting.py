@@ -6,7 +6,6 @@ import email.policy
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,9 +194,9 @@ async def test_whoever_is_not_there_is_said_without_his_address(database: db.Dat
 
 
 async def test_that_the_database_is_away_is_told_once_from_memory(
-    hand: Hand, make_stack: StackMaker, tmp_path: Path, hook: receivers.Http
+    hand: Hand, make_stack: StackMaker, hook: receivers.Http
 ) -> None:
-    database = db.Database(f"sqlite:///{tmp_path / 'gone' / 'signalstack.db'}")
+    database = db.Database("postgresql://nobody@127.0.0.1:9/nowhere")
     await hand.open(make_stack, database, alert_webhook_url=hook.url)
     for seconds in (0.0, 61.0, 62.0):
         if hand.alerts._away_since is not None:

@@ -65,10 +65,11 @@ async def reader(world: World, *plans: str, **given: Any) -> str:
     return await key(world, await member(world, *plans, **given))
 
 
-def draft(world: World, symbol: str = BTC, *, ref: str = "") -> publish.Draft:
-    """A signal with two targets, each time of another candle."""
+def draft(world: World, symbol: str = BTC, *, times: int = 1) -> publish.Draft:
+    """A signal with two targets, each time of another candle; its prices are so many times as high."""
     candle = clock.to_ms(world.now) // HOUR * HOUR - HOUR * (1 + next(_numbers))
-    levels = (Level(Decimal("105.00"), Decimal("0.5"), Decimal("100.00")), Level(Decimal("110.00"), Decimal("0.5")))
+    stop, entry, first, last = (times * Decimal(price) for price in ("95.00", "100.00", "105.00", "110.00"))
+    levels = (Level(first, Decimal("0.5"), entry), Level(last, Decimal("0.5")))
     return publish.Draft(
         watch=f"mean_reversion binance {symbol} 1h",
         strategy="mean_reversion",
@@ -76,8 +77,8 @@ def draft(world: World, symbol: str = BTC, *, ref: str = "") -> publish.Draft:
         symbol=symbol,
         timeframe="1h",
         long=True,
-        entry=Decimal("100.00"),
-        stop=Decimal("95.00"),
+        entry=entry,
+        stop=stop,
         levels=levels,
         tick=TICK,
         candle=candle,
@@ -85,16 +86,15 @@ def draft(world: World, symbol: str = BTC, *, ref: str = "") -> publish.Draft:
         reason=f"the reason of {symbol}",
         figures={"z": -2.5},
         params={},
-        ref=ref,
     )
 
 
-async def opened(world: World, symbol: str = BTC) -> int:
+async def opened(world: World, symbol: str = BTC, *, times: int = 1) -> int:
     """The number of a new open signal, sent to all who may have it."""
     async with world.stack.db.transaction() as session:
         until = world.now + timedelta(minutes=15)
         made = await publish.opened(
-            session, world.stack.catalogue, draft(world, symbol), now=world.now, send_until=until
+            session, world.stack.catalogue, draft(world, symbol, times=times), now=world.now, send_until=until
         )
     assert made is not None
     return made.id

@@ -38,6 +38,7 @@ _HEADERS = {
 }
 _TAGS = {
     "signals": "What is published, and what became of it.",
+    "events": "The same, event by event, in the order in which they happened.",
     "record": "All results, and the lines that prove them.",
     "markets": "Candles of watched markets.",
     "backtests": "Strategies tried over the stored candles.",

@@ -17,10 +17,12 @@ from core import db, errors, settings
 from core import log as logs
 from webhooks import addresses, limits, site
 
-LIMIT = 1024 * 1024
+LIMIT = 256 * 1024
 """Bytes that a request's body may have."""
 _LARGE, _LARGE_AT_ONCE = 64 * 1024, 16
 """Bytes of a body that anybody may send at any time, and how many larger ones are taken in at once."""
+_PARTING = {408, 413, 429}
+"""Answers after which the connection ends, so that nobody sends on what is not wanted."""
 REQUEST = "X-Request-Id"
 _NAME = re.compile(r"[\w.:-]{4,36}", re.ASCII)
 _SECONDS, _BODY_SECONDS = 30, 10
@@ -45,6 +47,7 @@ _RULES: tuple[tuple[str, RateLimitItem | None], ...] = (
     ("/healthz", None),
     ("/readyz", None),  # many who ask at once share one look
     ("/metrics", limits.FIGURES),
+    ("/static/", limits.FILES),
     ("/checkout/", limits.LINKS),
     ("/portal/", limits.LINKS),
     ("/webhooks/", None),  # counted when it is known whether the provider itself speaks
@@ -99,6 +102,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[_ADDRESS] = addresses.counted(addresses.caller(request, door.trusted))
     with logs.caused_by(_named(request, door)):
         answer = await _answer(request, handler)
+        if answer.status in _PARTING:
+            answer.force_close()
         site.of(request).metrics.answered(request, answer.status, time.perf_counter() - started)
     return answer
 
@@ -190,12 +195,13 @@ async def vouched(request: web.Request, source: str, check: Callable[[bytes], T]
 
     Only proven events count for the source, so strangers cannot use up what it has; others count for their address.
     """
-    limiter = site.of(request).limiter
-    raw = await body(request)
+    limiter, who = site.of(request).limiter, address(request)
+    # Whoever has shown much that was forged may still show something small: perhaps a proxy hides who it is.
+    limit = LIMIT if await limiter.left(limits.FORGED, "forged", who) else _LARGE
     try:
-        found = check(raw)
+        found = check(await body(request, limit))
     except (errors.RefusedError, web.HTTPException):
-        taken = await limiter.take(limits.FORGED, "forged", address(request))
+        taken = await limiter.take(limits.FORGED, "forged", who)
         if not taken.ok:
             raise limits.TooOftenError(taken) from None
         raise

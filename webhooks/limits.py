@@ -22,8 +22,10 @@ HEAVY = RateLimitItemPerHour(30)
 """Requests of one member that set work going, such as backtests."""
 SCANS = RateLimitItemPerMinute(3)
 """How often a member may have the markets looked at."""
-PAGES = RateLimitItemPerMinute(300)
-"""Requests of one address for pages and their files, wrong addresses among them."""
+PAGES = RateLimitItemPerMinute(120)
+"""Requests of one address for pages, and for what does not exist."""
+FILES = RateLimitItemPerMinute(600)
+"""Requests of one address for the files that pages are made of."""
 LINKS = RateLimitItemPerMinute(60)
 """Requests of one address under signed links: checkout and portal."""
 PAYING = RateLimitItemPerMinute(12)

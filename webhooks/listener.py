@@ -21,7 +21,7 @@ HEAD_BYTES = 32 * 1024
 """Bytes that the line and the headers of a request may have together."""
 HEAD_SECONDS, READ_SECONDS, PAUSED_SECONDS = 10.0, 20.0, 60.0
 """For a head to be complete, for an answer to move on at all, and for a long one to move on by a buffer's size."""
-REST_BYTES = 1024 * 1024
+REST_BYTES = 256 * 1024
 """Bytes of a body that was refused which are still read, so that the sender can read why."""
 _EACH, _MOST = 100, 20_000
 _KEPT_BACK = 256  # files that are for everything else, such as databases

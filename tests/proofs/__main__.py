@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import equality, kill, outages, posts, road, schema, several, stream, sweep
+from tests.proofs import equality, hostile, kill, outages, posts, road, schema, several, stream, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -96,6 +96,12 @@ async def _schema(folder: Path, database_url: str, options: argparse.Namespace) 
     return outcome.ok
 
 
+async def _hostile(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await hostile.prove(folder, database_url, hostile.Scale(clients=options.clients))
+    print(outcome)
+    return outcome.ok
+
+
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "outages": _outages,
@@ -106,6 +112,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "stream": _stream,
     "membership": _membership,
     "equality": _equality,
+    "hostile": _hostile,
     "schema": _schema,
 }
 
@@ -126,6 +133,7 @@ def main() -> int:
     parser.add_argument("--stream-signals", type=int, default=1000, help="that they follow")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     parser.add_argument("--cases", type=int, default=200, help="at most for each operation of the API, of schema")
+    parser.add_argument("--clients", type=int, default=500, help="that are slow or oversized on purpose, of hostile")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

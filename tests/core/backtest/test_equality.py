@@ -75,6 +75,6 @@ def test_the_markets_of_this_test_are_eventful(
 
 @pytest.mark.skipif(not market_history.SHARED.is_dir(), reason=f"no recorded candles in {market_history.SHARED.name}")
 async def test_real_candles_make_the_same_trades_with_every_strategy(tmp_path: Path) -> None:
-    outcome = await equality.prove(tmp_path, equality.Scale(hours=0.05, five_minutes=0.004, symbols=("BTC/USDT",)))
+    outcome = await equality.prove(tmp_path, equality.Scale(hours=0.03, five_minutes=0.003, symbols=("BTC/USDT",)))
     assert outcome.differences == []
     assert sum(outcome.counts.values()) > 20

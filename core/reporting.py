@@ -47,7 +47,6 @@ def begin(conf: watching.Watching, role: str) -> None:
             auto_enabling_integrations=False,
             include_local_variables=False,
             include_source_context=False,
-            send_default_pii=False,
             max_breadcrumbs=0,
             max_request_body_size="never",
             server_name="",

@@ -7,6 +7,7 @@ While the provider does not answer, nothing changes: what was granted stays unti
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import structlog
@@ -55,7 +56,7 @@ async def _settle(
     try:
         # What follows from it names the event, as the request did that brought it.
         with structlog.contextvars.bound_contextvars(request=items[-1].event_id[:36]):
-            async with gate, tracing.span("provider event", items[-1].event_id[:36], source=provider.name):
+            async with gate, _span(provider, items[-1]):
                 await _apply(here, provider, subject, items)
     except errors.LostLeaseError as error:
         log.warning("event_taken_over", error=str(error))
@@ -65,6 +66,10 @@ async def _settle(
         if not db.is_unavailable(error):
             log.exception("event_failed", kind=items[0].kind)
         await _later(here, items, error)
+
+
+def _span(provider: payments.Provider, item: inbox.Item) -> AbstractAsyncContextManager[object]:
+    return tracing.span("provider event", item.event_id[:36], begins=True, source=provider.name)
 
 
 async def _apply(

@@ -126,6 +126,7 @@ class World(world_waits.Waits):
             "CCXT_TIMEFRAMES": self.timeframe,
             "SCAN_SECONDS": "0.2",
             "ADMINS": f"telegram:{OPERATOR}",
+            "HEARTBEAT_HOUR": "-1",  # what is in the chats must not depend on the hour of the day
         }
         if self.both:
             env |= {"DISCORD_BOT_TOKEN": self.discord.token, "DISCORD_API_URL": f"{self.addresses['discord']}/api"}

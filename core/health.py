@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import db, models
 from core.models import Alarm, Incident
 
-# How the keys of alarms begin whose effect members notice. Others name people or are the operator's alone: they are no
-# incidents.
+# How the keys of alarms begin whose effect many members notice, and which end when it does. Others are about one
+# message or one person, or are the operator's alone: they are no incidents.
 _NOTICED = (
     "market:",
     "strategy:",
@@ -25,10 +25,9 @@ _NOTICED = (
     "place:",
     "price_missing:",
     "checkout_refused",
-    "event_given_up:",
-    "telegram:",
+    "telegram:token",
     "telegram.",
-    "discord:",
+    "discord:token",
     "discord.",
     "webhooks.",
 )

@@ -21,7 +21,7 @@ from core.market import exchange
 from core.privacy import removal
 from core.signals import record, scan
 
-_SCAN, _SWEEP, _SAMPLE, _TIDY = "scan", "sweep", "sample", "tidy"
+_SCAN, _SWEEP, _SAMPLE, _ALERT, _TIDY = "scan", "sweep", "sample", "alert", "tidy"
 _SWEEP_SECONDS = 5.0  # at most; what a dead worker held must not wait much longer than its lease
 _ALERT_SECONDS = 10.0
 _BODIES_KEPT = timedelta(days=30)
@@ -51,6 +51,7 @@ class Scheduler:
         self._clock.add_job(ring, "interval", args=[_SCAN], seconds=held.settings.scan_seconds)
         self._clock.add_job(ring, "interval", args=[_SWEEP], seconds=self._sweep_seconds)
         self._clock.add_job(ring, "interval", args=[_SAMPLE], minutes=1)
+        self._clock.add_job(ring, "interval", args=[_ALERT], seconds=_ALERT_SECONDS)
         self._clock.add_job(ring, "interval", args=[_TIDY], hours=1)
         self._clock.start()
         # At once: a process that dies soon after each start must still free what the one before it held.
@@ -81,7 +82,7 @@ class Scheduler:
 
     async def _wake_all(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        for topic in (_SCAN, _SWEEP, _SAMPLE, _TIDY, backtests.TOPIC):
+        for topic in (_SCAN, _SWEEP, _SAMPLE, _ALERT, _TIDY, backtests.TOPIC):
             self._stack.bell.ring(topic, everywhere=False)
 
     async def _lead(self) -> bool:
@@ -104,6 +105,8 @@ class Scheduler:
         if not await self._lead():
             await self._pulse.beat("standing by")
             return
+        if self._sampled is None:
+            await self._ring(_SAMPLE)  # the first minute begins now
         began = time.monotonic()
         async with tracing.span("scan"):
             await scans.run(self._epoch)
@@ -167,7 +170,7 @@ class Scheduler:
 
     async def _alert(self, alerts: alerting.Alerting, stop: asyncio.Event) -> None:
         """While this process leads, operators are told what is wrong, and once a day that all is well."""
-        await work.pause(stop, _ALERT_SECONDS)
+        await self._stack.bell.wait(_ALERT, timeout=_ALERT_SECONDS * 2)
         if self._epoch is not None and not stop.is_set():
             await alerts.step()
 

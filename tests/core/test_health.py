@@ -147,7 +147,7 @@ async def test_an_alarm_that_members_notice_is_an_incident_until_it_is_cleared(
 async def test_an_alarm_about_one_person_or_for_the_operator_alone_is_no_incident(
     sqlite_database: db.Database, now: datetime
 ) -> None:
-    for key in ("charged_without_member:sub_1", "unlinked:sub_1", "brake:vip", "intake:desk:late"):
+    for key in ("charged_without_member:sub_1", "unlinked:sub_1", "brake:vip", "intake:desk:late", "telegram:dead"):
         await raise_alarm(sqlite_database, now, key=key)
     assert await kept(sqlite_database, now) == []
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import text
 
 from core import db, health
 from tests.sandbox.server import serving
@@ -32,7 +33,7 @@ async def event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
 
 async def test_what_is_told_is_what_the_page_shows(world: World) -> None:
     await filled.fill(world)
-    _, text = await get(world, "/")
+    _, page = await get(world, "/")
     async with world.http.get(world.url + "/live") as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == (
@@ -42,11 +43,11 @@ async def test_what_is_told_is_what_the_page_shows(world: World) -> None:
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert await block(answer) == "retry: 5000"
         told = await event(answer)
-    assert f'data-shape="{told["shape"]}"' in text
+    assert f'data-shape="{told["shape"]}"' in page
     for name, shown in told["texts"].items():
-        assert f'data-text="{name}">{shown}<' in text.replace("&#39;", "'")
+        assert f'data-text="{name}">{shown}<' in page.replace("&#39;", "'")
     for name, tone in told["tones"].items():
-        assert f'data-tone="{name}"' in text
+        assert f'data-tone="{name}"' in page
         assert tone in ("good", "wait", "bad")
     assert len(json.dumps(told)) < 4000
 
@@ -69,6 +70,27 @@ async def test_a_change_is_told_at_once_when_the_bell_rings(both: World, monkeyp
     assert after["shape"] != before["shape"]
     assert after["texts"]["sent.1"] == "no readers"
     assert "SECRET" not in json.dumps(after)
+
+
+async def test_a_look_that_fails_ends_no_stream(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glance, "_FRESH", 0.0)
+    monkeypatch.setattr(glance, "_REST", 0)
+    monkeypatch.setattr(live, "_EVERY", 0.1)
+    monkeypatch.setattr(live, "_AGAIN", 0.0)
+
+    async def rename(old: str, new: str) -> None:
+        async with world.stack.db.transaction() as session:
+            await session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    async with world.http.get(world.url + "/live") as answer:
+        await event(answer)
+        await rename("heartbeats", "gone")
+        world.stack.bell.ring(live.TOPIC)
+        while await block(answer) != ": still here":
+            pass
+        await rename("gone", "heartbeats")
+        await world.stripe.advance(60)
+        assert (await event(answer))["texts"]["at"].startswith("15 Jan 2026, 12:01:0")
 
 
 async def test_nobody_looks_when_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ async function renew() {
       const shown = document.getElementById(fresh.id);
       if (!shown || shown.innerHTML === fresh.innerHTML) continue;
       shown.innerHTML = fresh.innerHTML;
-      shown.dataset.shape = fresh.dataset.shape ?? "";
+      if (fresh.dataset.shape) shown.dataset.shape = fresh.dataset.shape;
     }
     say("It renews itself.");
   } catch {

@@ -83,6 +83,7 @@ class Door:
 
 KEY = web.AppKey("door", Door)
 _ADDRESS = web.RequestKey("address", str)
+_CALLED = web.RequestKey("called", str)
 _ALLOWED = web.RequestKey("allowed", limits.Allowance)
 
 
@@ -100,7 +101,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     door = request.app[KEY]
     door.look(request)
     request[_ADDRESS] = addresses.counted(addresses.caller(request, door.trusted))
-    with logs.caused_by(_named(request, door)):
+    request[_CALLED] = _named(request, door)
+    with logs.caused_by(request[_CALLED]):
         answer = await _answer(request, handler)
         if answer.status in _PARTING:
             answer.force_close()
@@ -113,8 +115,8 @@ async def _dress(request: web.Request, answer: web.StreamResponse) -> None:
     for name, value in site.safe_headers(site.of(request)).items():
         answer.headers.setdefault(name, value)
     answer.headers.setdefault("Cache-Control", "no-store")
-    if REQUEST not in answer.headers and (named := logs.request()):
-        answer.headers[REQUEST] = named
+    if _CALLED in request:
+        answer.headers[REQUEST] = request[_CALLED]
     if _ALLOWED in request:
         for name, value in request[_ALLOWED].headers.items():
             answer.headers.setdefault(name, value)

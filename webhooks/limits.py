@@ -3,8 +3,10 @@
 Redis may be away: then this process counts alone, which lets a little more through and keeps nobody out.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -40,7 +42,7 @@ INTAKE, SOURCE = RateLimitItemPerMinute(120), RateLimitItemPerMinute(30)
 """Requests of one address for alerts, and alerts of one source; strangers use up nothing of what a source has."""
 NOTED = RateLimitItemPerMinute(2)
 """Alarms about those who knock in vain."""
-_AWAY = 10.0  # seconds for which nobody asks a Redis that did not answer
+_AWAY, _PATIENCE = 10.0, 0.5  # seconds for which nobody asks a Redis that did not answer in so many
 log = structlog.get_logger()
 
 
@@ -108,12 +110,10 @@ class Limits:
     def __init__(self, redis_url: str = "", *, times: int = 1) -> None:
         self._times = times  # every rule allows so many times as much
         self._alone = strategies.SlidingWindowCounterRateLimiter(_Memory())
-        self._shared = None
+        self._shared, self._kept = None, None
         if redis_url:
-            kept = storage.RedisStorage(
-                f"async+{redis_url}", implementation="redispy", socket_timeout=0.5, socket_connect_timeout=0.5
-            )
-            self._shared = strategies.SlidingWindowCounterRateLimiter(kept)
+            self._kept = storage.RedisStorage(f"async+{redis_url}", implementation="redispy")
+            self._shared = strategies.SlidingWindowCounterRateLimiter(self._kept)
         self._away_until = 0.0
 
     async def take(self, rule: RateLimitItem, *who: str) -> Allowance:
@@ -121,7 +121,8 @@ class Limits:
         rule = self._grown(rule)
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
-                return await self._taken(self._shared, rule, who)
+                async with asyncio.timeout(_PATIENCE):
+                    return await self._taken(self._shared, rule, who)
             except Exception as error:  # noqa: BLE001 - whatever its client raises, members are answered
                 self._away_until = time.monotonic() + _AWAY
                 log.warning("limits_redis_away", error=type(error).__name__)
@@ -132,10 +133,17 @@ class Limits:
         rule = self._grown(rule)
         limiter = self._shared if self._shared is not None and time.monotonic() >= self._away_until else self._alone
         try:
-            return await limiter.test(rule, *who)
+            async with asyncio.timeout(_PATIENCE):
+                return await limiter.test(rule, *who)
         except Exception:  # noqa: BLE001 - as above
             self._away_until = time.monotonic() + _AWAY
             return await self._alone.test(rule, *who)
+
+    async def close(self) -> None:
+        """No connection is held open any more."""
+        if self._kept is not None:
+            bridge: Any = self._kept.bridge
+            await bridge.storage.aclose()
 
     def _grown(self, rule: RateLimitItem) -> RateLimitItem:
         return rule if self._times == 1 else type(rule)(rule.amount * self._times, rule.multiples)

@@ -63,6 +63,7 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     async def close(_: web.Application) -> None:
         if here.provider is not None:
             await here.provider.close()
+        await here.limiter.close()
 
     app.on_cleanup.append(close)
     return app

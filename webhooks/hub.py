@@ -1,20 +1,22 @@
 """The hub: one reader of the feed in this process, and everybody who follows it over a stream.
 
-Who is behind reads their own pages from the database until they have what the hub has told; from then on the hub's one
-reader tells them, so an event costs two queries however many listen: the page itself, and what all listeners have now.
+Who is behind is given pages of their own until they have what the hub has told, from memory where it reaches back far
+enough, else from the database. From then on the hub's one reader tells them, so an event costs two queries however many
+listen: the page itself, and what all listeners have now.
 """
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 from aiohttp import WSMsgType, web
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.signals import feed, record
 from core.stack import Stack
@@ -28,10 +30,20 @@ AGAIN, TRY_LATER, RESTART = 30.0, 1013, 1012
 KEY_ENDED, ACCESS_ENDED = 4401, 4403
 _PAGE = 100
 _QUEUE = 256
+_KEPT = 1000
+"""Events that are kept in memory, about a kilobyte each, for those who come back after a while."""
 _PATIENCE = 10.0
 _GOODBYE = 5.0
 _ENDED = b'{"type":"ended"}'
 log = structlog.get_logger()
+
+
+class Said(NamedTuple):
+    """An event of a market as a stream says it."""
+
+    n: int
+    symbol: str
+    frame: bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -151,6 +163,8 @@ class Hub:
         self._live: set[Consumer] = set()
         self._by_key: Counter[int] = Counter()
         self._judged = 0.0
+        self._kept: deque[Said] = deque(maxlen=_KEPT)
+        self._kept_from = 0  # all events after this entry are kept
 
     def __len__(self) -> int:
         return len(self._all)
@@ -186,17 +200,32 @@ class Hub:
                 self._attach(consumer)
                 return
             async with self.stack.db.reading() as session:
-                page = await feed.after(session, consumer.cursor, limit=_PAGE)
                 known = await feed.readers(session, {consumer.key}, now=self.stack.clock())
-            self._judge(consumer, known)
-            for event in page.events:
+                self._judge(consumer, known)
+                events, cursor = self._remembered(consumer.cursor) or await self._read(session, consumer.cursor)
+            for event in events:
                 if consumer.ending is not None:
                     return
-                if feed.opens(consumer.markets, event.symbol) and not await consumer.send(event.n, told(event)):
+                if feed.opens(consumer.markets, event.symbol) and not await consumer.send(event.n, event.frame):
                     return
-            consumer.cursor = page.cursor
-            if self.head is None and not page.more:
-                self.head = page.cursor  # nobody listened yet, so nobody was to be told of what came before
+            consumer.cursor = cursor
+
+    def _remembered(self, cursor: int) -> tuple[list[Said], int] | None:
+        """The next events and how far they reach, if all of them are in memory."""
+        if self.head is None or cursor < self._kept_from:
+            return None
+        events = [event for event in self._kept if event.n > cursor][:_PAGE]
+        return events, events[-1].n if len(events) == _PAGE else self.head
+
+    async def _read(self, session: AsyncSession, cursor: int) -> tuple[list[Said], int]:
+        page = await feed.after(session, cursor, limit=_PAGE)
+        if self.head is None and not page.more:
+            self._begin(page.cursor)  # nobody listened yet, so nobody was to be told of what came before
+        return [told(event) for event in page.events], page.cursor
+
+    def _begin(self, head: int) -> None:
+        if self.head is None:  # somebody else may have been first
+            self.head = self._kept_from = head
 
     def _attach(self, consumer: Consumer) -> None:
         if consumer.ending is None and consumer in self._all:
@@ -207,9 +236,8 @@ class Hub:
         """Who listens has been told of the next page of events; says whether there is more already."""
         async with self.stack.db.reading() as session:
             if self.head is None:
-                newest = (await record.head(session)).n
-                self.head = newest if self.head is None else self.head  # a stream may have come first meanwhile
-            page = await feed.after(session, self.head, limit=_PAGE)
+                self._begin((await record.head(session)).n)
+            page = await feed.after(session, self.head or 0, limit=_PAGE)
             asked = {consumer.key for consumer in self._live}
             due = page.events or time.monotonic() >= self._judged + AGAIN
             known = await feed.readers(session, asked, now=self.stack.clock()) if asked and due else None
@@ -233,11 +261,13 @@ class Hub:
             consumer.end(ACCESS_ENDED, "The subscription has ended.", _ENDED)
 
     def _tell(self, page: feed.Page) -> None:
-        for event in page.events:
-            said = told(event)
+        for event in map(told, page.events):
+            if len(self._kept) == self._kept.maxlen:
+                self._kept_from = self._kept[0].n
+            self._kept.append(event)
             for consumer in self._live:
                 if event.n > consumer.cursor and feed.opens(consumer.markets, event.symbol):
-                    consumer.offer(event.n, said)
+                    consumer.offer(event.n, event.frame)
         for consumer in self._live:
             consumer.cursor = max(consumer.cursor, page.cursor)
         self.head = page.cursor
@@ -261,6 +291,7 @@ class Hub:
 KEY = web.AppKey("hub", Hub)
 
 
-def told(event: feed.Event) -> bytes:
+def told(event: feed.Event) -> Said:
     """The event as a stream says it."""
-    return b'{"type":"event","cursor":%d,"event":%s}' % (event.n, orjson.dumps(event.body))
+    frame = b'{"type":"event","cursor":%d,"event":%s}' % (event.n, orjson.dumps(event.body))
+    return Said(event.n, event.symbol, frame)

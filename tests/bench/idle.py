@@ -34,13 +34,52 @@ class Outcome:
     processes: int
     kilobytes: float
     beats: int
+    """How many said within 23 seconds that they are alive."""
     alive: float
 
     def __str__(self) -> str:
         return (
             f"{self.streams} idle streams in {self.processes} processes: {self.kilobytes:.1f} kB each; "
-            f"{self.beats} beats heard; /healthz answers in {self.alive * 1000:.1f} ms (median)"
+            f"{self.beats} of them heard a beat; /healthz answers in {self.alive * 1000:.1f} ms (median)"
         )
+
+
+class Listeners:
+    """Streams that only listen; `heard` has those that said that they are alive."""
+
+    def __init__(self, opened: AsyncExitStack, sites: Sequence[product.Product], keys: Sequence[str]) -> None:
+        self._opened, self._sites, self._keys = opened, sites, keys
+        self._tasks: list[asyncio.Task[None]] = []
+        self.heard: set[int] = set()
+
+    @property
+    def open(self) -> int:
+        """How many are connected."""
+        return sum(not task.done() for task in self._tasks)
+
+    async def connect(self, numbers: range) -> None:
+        """These streams are open and have said hello."""
+        for first in range(numbers.start, numbers.stop, _EACH):
+            place = first // _EACH
+            connector = aiohttp.TCPConnector(local_addr=(f"127.1.{1 + place // 250}.{1 + place % 250}", 0), limit=0)
+            http = await self._opened.enter_async_context(aiohttp.ClientSession(connector=connector))
+            for number in range(first, min(first + _EACH, numbers.stop)):
+                headers = {"Authorization": f"Bearer {self._keys[number // hub.PER_KEY]}"}
+                url = f"{self._sites[number % len(self._sites)].url}/api/v1/ws"
+                stream = await http.ws_connect(url, headers=headers)
+                await stream.receive_json(timeout=10)
+                self._tasks.append(asyncio.create_task(self._listen(number, stream)))
+
+    async def _listen(self, number: int, stream: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in stream:  # which also answers pings
+            if message.json()["type"] == "beat":
+                self.heard.add(number)
+
+    async def end(self) -> None:
+        """Nobody listens any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def measure(folder: Path, database_url: str, count: int = 5000) -> Outcome:
@@ -54,48 +93,22 @@ async def measure(folder: Path, database_url: str, count: int = 5000) -> Outcome
     async with AsyncExitStack() as opened:
         for site in sites:
             await opened.enter_async_context(site)
-        streams: list[aiohttp.ClientWebSocketResponse] = []
-        await _connect(opened, sites, [key for key, _ in known], streams, range(_WARM * processes))
+        listeners = Listeners(opened, sites, [key for key, _ in known])
+        opened.push_async_callback(listeners.end)
+        await listeners.connect(range(_WARM * processes))
         before = await _memory(sites)
-        await _connect(opened, sites, [key for key, _ in known], streams, range(_WARM * processes, count))
+        await listeners.connect(range(_WARM * processes, count))
         grown = await _memory(sites) - before
-        beats = await _beats(streams)
+        listeners.heard.clear()
+        await asyncio.sleep(hub.BEAT + _SETTLE)
         alive = await _alive(sites[0].url)
-    return Outcome(len(streams), processes, grown / 1024 / (len(streams) - _WARM * processes), beats, alive)
-
-
-async def _connect(
-    opened: AsyncExitStack,
-    sites: Sequence[product.Product],
-    keys: Sequence[str],
-    streams: list[aiohttp.ClientWebSocketResponse],
-    numbers: range,
-) -> None:
-    """These streams are open and have said hello."""
-    for first in range(numbers.start, numbers.stop, _EACH):
-        place = first // _EACH
-        connector = aiohttp.TCPConnector(local_addr=(f"127.1.{1 + place // 250}.{1 + place % 250}", 0), limit=0)
-        http = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))
-        for number in range(first, min(first + _EACH, numbers.stop)):
-            headers = {"Authorization": f"Bearer {keys[number // hub.PER_KEY]}"}
-            url = f"{sites[number % len(sites)].url}/api/v1/ws"
-            stream = await http.ws_connect(url, headers=headers)
-            await stream.receive_json(timeout=10)
-            streams.append(stream)
+        each = grown / 1024 / (count - _WARM * processes)
+        return Outcome(listeners.open, processes, each, len(listeners.heard), alive)
 
 
 async def _memory(sites: Sequence[product.Product]) -> int:
     await asyncio.sleep(_SETTLE)
     return sum(psutil.Process(site.pid).memory_full_info().uss for site in sites)
-
-
-async def _beats(streams: Sequence[aiohttp.ClientWebSocketResponse]) -> int:
-    """How many of them say within a beat and a bit that they are alive."""
-
-    async def beat(stream: aiohttp.ClientWebSocketResponse) -> bool:
-        return bool((await stream.receive_json(timeout=hub.BEAT + 10))["type"] == "beat")
-
-    return sum(await asyncio.gather(*map(beat, streams)))
 
 
 async def _alive(url: str) -> float:

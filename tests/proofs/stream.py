@@ -19,7 +19,7 @@ from pathlib import Path
 import orjson
 from sqlalchemy import select
 
-from core import catalogue, db, models, settings, stack
+from core import catalogue, db, models, settings, stack, work
 from core.signals import feed
 from tests.core import people
 from tests.core.signals import press
@@ -41,7 +41,10 @@ _LONGEST = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How many tools follow how many signals; a process ends every `every` seconds, by SIGTERM or SIGKILL in turn."""
+    """How many tools follow how many signals.
+
+    While these are published a process ends every `every` seconds, by SIGTERM or SIGKILL in turn.
+    """
 
     consumers: int = 500
     signals: int = 1000
@@ -150,11 +153,13 @@ class Press:
         return over
 
 
-async def _trouble(sites: Sequence[product.Product], scale: Scale, ended: Counter[str]) -> None:
+async def _trouble(sites: Sequence[product.Product], scale: Scale, ended: Counter[str], over: asyncio.Event) -> None:
     """Processes end again and again, in order and without a goodbye, and others go on in their place."""
     dice = random.Random(scale.seed)
     while sum(ended.values()) < scale.most:
-        await asyncio.sleep(scale.every * dice.uniform(0.6, 1.4))
+        await work.pause(over, scale.every * dice.uniform(0.6, 1.4))
+        if over.is_set():
+            return
         how = ("SIGTERM", "SIGKILL")[sum(ended.values()) % 2]
         site = dice.choice(sites)
         await (site.stop() if how == "SIGTERM" else site.kill())
@@ -205,9 +210,11 @@ async def _play(
 ) -> None:
     urls = [site.url for site in sites]
     following = [asyncio.create_task(tool.follow(urls, patience=scale.patience)) for tool in tools]
-    trouble = asyncio.create_task(_trouble(sites, scale, ended))
+    over = asyncio.Event()
+    trouble = asyncio.create_task(_trouble(sites, scale, ended, over))
     try:
         await writer.run()
+        over.set()
         last = max(await _record(writer.held.db), default=0)
         for tool in tools:
             tool.until = last
@@ -216,7 +223,8 @@ async def _play(
     except TimeoutError:
         pass  # what is missing is counted
     finally:
-        for task in (trouble, *following):
+        over.set()
+        for task in following:
             task.cancel()
         await asyncio.gather(trouble, *following, return_exceptions=True)
 

@@ -1,6 +1,7 @@
 """The stream: events as they happen, in order, from any of them on, as long as its owner may have them."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -182,3 +183,25 @@ async def test_streams_that_ended_are_forgotten(scene: Scene) -> None:
         while len(scene.hub):  # noqa: ASYNC110 - nobody else tells
             await asyncio.sleep(0.01)
     assert not scene.hub._by_key
+
+
+async def test_who_comes_back_soon_is_told_from_memory_and_who_comes_late_from_the_record(scene: Scene) -> None:
+    _, key = await scene.payer()
+    scene.hub._kept = deque(maxlen=3)
+    await scene.publish(1)
+    await scene.hub.step()
+    await scene.publish(2, 3, 4, 5, 6)
+    await scene.hub.step()
+    assert scene.hub._kept_from == 3
+    for after, remembered in ((0, False), (2, False), (3, True), (5, True), (6, True)):
+        assert (scene.hub._remembered(after) is not None) is remembered
+        stream = await scene.listen(key, after)
+        assert await streaming.numbers(stream, 6 - after) == list(range(after + 1, 7))
+        await stream.close()
+
+
+async def test_who_says_that_there_is_something_to_deliver_wakes_the_stream(scene: Scene) -> None:
+    waiting = asyncio.create_task(scene.stack.bell.wait("record", 10, who="webhooks.stream"))
+    await asyncio.sleep(0)
+    scene.stack.deliver()
+    assert await waiting

@@ -193,6 +193,7 @@ NOTICES: dict[str, dict[str, Any]] = {
     "link_refused": {"request": 12, "here": ANN, "there": BOB, "leaves": ""},
     "account_left": {"account": ANN},
     "broadcast": {"words": "We are away on Sunday."},
+    "hook_disabled": {"hook": 3, "host": "tools.example", "said": "It answered with 500."},
     "late_summary": {"signals": []},
     "alarm": {"key": "scan.dead", "text": "Nothing was scanned for an hour."},
     "record_head": {"day": "2026-02-15", "entries": 12, "head": "ab" * 32, "url": "https://signals.example/record"},

@@ -1,4 +1,4 @@
-"""Every public page in a real browser: nothing for axe to find, no wider than a phone, of use without JavaScript."""
+"""Every public page in a real browser: nothing for axe to find, no wider than its window, of use without JavaScript."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -65,7 +65,7 @@ async def shown(sqlite_database: db.Database, make_stack: Any, now: datetime) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_and_no_page_is_wider_than_a_phone(
+async def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
     shown: Shown, scheme: Literal["light", "dark"]
 ) -> None:
     found = {}
@@ -77,6 +77,9 @@ async def test_axe_finds_nothing_and_no_page_is_wider_than_a_phone(
             assert len(result.response["passes"]) > 15, name  # it looked
             if result.violations_count:
                 found[name] = result.generate_report()
+            await page.set_viewport_size({"width": window.WIDE[0], "height": window.WIDE[1]})
+            assert await window.overflow(page) <= 0, name
+            await page.set_viewport_size({"width": window.NARROW[0], "height": window.NARROW[1]})
     assert not found, "\n".join(found.values())
 
 

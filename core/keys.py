@@ -10,12 +10,13 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Select, and_, func, select, update
+from sqlalchemy import Select, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, rights
+from core.columns import Utc
 from core.models import ApiKey, Grant, RecordEntry, Subscription
 
 MOST = 5
@@ -77,7 +78,7 @@ async def known(session: AsyncSession, key: str, *, now: datetime) -> Holder | N
     """
     found = _FORM.fullmatch(key)
     named, secret = (found[1], found[2]) if found else ("", "")
-    rows = (await session.execute(_holder(named, now))).all()
+    rows = (await session.execute(_HOLDER, {"named": named, "now": now})).all()
     kept = rows[0][4] if rows else _NOBODY
     if not hmac.compare_digest(_hash(secret), kept) or not rows:
         return None
@@ -87,7 +88,8 @@ async def known(session: AsyncSession, key: str, *, now: datetime) -> Holder | N
     return Holder(key_id, named, member_id, frozenset(scopes.split()), plans, newest or 0, stale)
 
 
-def _holder(named: str, now: datetime) -> Select[Any]:
+def _holder() -> Select[Any]:
+    now = cast("datetime", bindparam("now", type_=Utc()))
     paid = and_(Subscription.member_id == ApiKey.member_id, Subscription.access_until > now)
     given = and_(Grant.member_id == ApiKey.member_id, rights.valid_grant(now))
     newest = select(func.max(RecordEntry.n)).scalar_subquery()
@@ -96,8 +98,11 @@ def _holder(named: str, now: datetime) -> Select[Any]:
         select(*key, newest, Subscription.plan, Grant.plan)
         .outerjoin(Subscription, paid)
         .outerjoin(Grant, given)
-        .where(ApiKey.prefix == named, ApiKey.revoked_at.is_(None))
+        .where(ApiKey.prefix == bindparam("named"), ApiKey.revoked_at.is_(None))
     )
+
+
+_HOLDER = _holder()  # put together once, because it is asked all the time
 
 
 async def used(session: AsyncSession, key_id: int, *, now: datetime) -> None:

@@ -22,7 +22,9 @@ async def show(request: web.Request) -> web.Response:
     if "status" not in seen.pages:
         moving = {"texts": seen.texts, "tones": seen.tones, "shape": seen.shape}
         seen.pages["status"] = site.drawn(here, "status", **moving, **seen.facts)
-    return web.Response(text=seen.pages["status"], content_type="text/html")
+    answer = web.Response(text=seen.pages["status"], content_type="text/html")
+    answer.enable_compression()  # nothing in it is secret, and ninety bars are much the same
+    return answer
 
 
 async def static(request: web.Request) -> web.Response:
@@ -32,7 +34,11 @@ async def static(request: web.Request) -> web.Response:
         raise web.HTTPNotFound
     content_type, body = found
     keep = "public, max-age=31536000, immutable" if request.query.get("v") else "public, max-age=300"
-    return web.Response(body=body, content_type=content_type, headers={"Cache-Control": keep})
+    answer = web.Response(body=body, content_type=content_type, headers={"Cache-Control": keep})
+    if content_type.startswith("text/"):
+        answer.enable_compression()
+        answer.headers["Vary"] = "Accept-Encoding"
+    return answer
 
 
 async def alive(request: web.Request) -> web.Response:

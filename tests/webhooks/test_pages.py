@@ -37,6 +37,17 @@ async def test_every_page_weighs_less_than_100_kb_with_the_largest_logo(worlds: 
     assert weights["/"] > 2 * look.LOGO_BYTES  # the logo, the picture and the files were counted
 
 
+async def test_text_travels_compressed_for_whoever_can_read_that(world: World) -> None:
+    await filled.fill(world)
+    for path in ("/", "/static/site.css", "/static/live.js"):
+        async with world.http.get(world.url + path, headers={"Accept-Encoding": "gzip"}) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert len(await answer.read()) > 2 * int(answer.headers["Content-Length"])
+        async with world.http.get(world.url + path, headers={"Accept-Encoding": "identity"}) as answer:
+            assert "Content-Encoding" not in answer.headers
+            assert path == "/" or answer.headers["Vary"] == "Accept-Encoding"
+
+
 async def test_pages_are_in_the_operators_colours(worlds: Any) -> None:
     ours = await worlds()
     mine = await worlds(book=catalogue.Catalogue(service=catalogue.Service(colour="#1D4ED8", colour_dark="#93c5fd")))

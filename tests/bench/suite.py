@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import databases
-from tests.bench import alone, backtest, chat, fanout, ledger, pace, stage, table
+from tests.bench import alone, api, backtest, chat, fanout, ledger, pace, stage, table
 
 
 class Dose(NamedTuple):
@@ -19,6 +19,7 @@ class Dose(NamedTuple):
     outbox: ledger.Dose = ledger.Dose()
     single: alone.Dose = alone.Dose()
     tested: backtest.Dose = backtest.Dose()
+    asked: api.Dose = api.Dose()
 
 
 FULL = Dose()
@@ -29,6 +30,7 @@ QUICK = Dose(
     ledger.Dose(recipients=2000, rows=500, rounds=1),
     alone.Dose(charts=3, starts=1, passes=1, candles=100_000),
     backtest.Dose(candles=(5_000,), rounds=1, starts=1, peers=False),
+    api.Dose(requests=24, at_once=4, rounds=1, signals=6),
 )
 
 
@@ -62,6 +64,8 @@ async def _measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[ta
     rows += await pace.measured(dose.pacing)
     stage.say("what the outbox costs")
     rows += await ledger.measured(maker, dose.outbox)
+    stage.say("what the members' API costs")
+    rows += await api.measured(maker, dose.asked)
     stage.say("what stands alone")
     rows += alone.measured(dose.single)
     stage.say("what a backtest costs")
@@ -76,5 +80,6 @@ def notes(dose: Dose) -> list[str]:
         "Their CPU is user and system time of the product's process, from the candle's close to the last settled row.",
         "By the clock, the stand-in (one Python process) may be the slower side of both senders.",
         backtest.note(dose.tested),
+        api.NOTE,
         "Only ratios are worth quoting from a shared machine.",
     ]

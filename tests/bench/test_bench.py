@@ -27,6 +27,8 @@ PARTS = (
     "B3: pacing, 120 ms stall",
     "C1: planning",
     "C2: claim, begin, settle",
+    "/signals/latest on SQLite",
+    "/signals/latest on PostgreSQL",
     "F: chart",
     "G: signalstack --help",
     "entries over",

@@ -36,6 +36,8 @@ async def test_the_description_is_valid_openapi_31(world: World) -> None:
         jsonschema.Draft202012Validator.check_schema(form)
     ids = [operation["operationId"] for path in said["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids)) == len(api.ENDPOINTS)
+    assert said["webhooks"]["event"]["post"]["requestBody"]
+    assert not [name for name in said["components"]["schemas"] if "__" in name]  # two forms of one name
 
 
 async def test_every_reference_leads_somewhere(world: World) -> None:

@@ -77,6 +77,7 @@ def description(endpoints: Iterable[frame.Endpoint], *, title: str, url: str) ->
         "security": [{"key": []}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items() if name in used],
         "paths": paths,
+        **({"webhooks": {"event": {"post": _told()}}} if "Event" in schemas else {}),
         "components": {
             "schemas": {**schemas, "Problem": _PROBLEM},
             "headers": {
@@ -94,12 +95,34 @@ def description(endpoints: Iterable[frame.Endpoint], *, title: str, url: str) ->
 
 
 def _schemas(rows: Iterable[frame.Endpoint]) -> dict[str, Any]:
-    going_in = {model for row in rows for model in (row.of, row.query, row.body) if model not in (None, frame.Nothing)}
+    going_in = {row.body for row in rows if row.body is not None}
     coming_out = {model for row in rows for model in row.returns.values()}
     asked = [(model, "validation") for model in going_in] + [(model, "serialization") for model in coming_out]
     asked.sort(key=lambda one: (one[0].__module__, one[0].__qualname__))
     _, made = models_json_schema(asked, ref_template=_REF)  # type: ignore[arg-type]
     return dict(sorted(made["$defs"].items()))
+
+
+def _told() -> dict[str, Any]:
+    """What is posted to outbound webhooks."""
+    signed = {
+        "webhook-id": "The same in every attempt, so that an event which comes twice is seen to.",
+        "webhook-timestamp": "Seconds since 1970 at this attempt.",
+        "webhook-signature": "v1 and the HMAC-SHA256 of id, timestamp and body (Standard Webhooks).",
+    }
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in signed.items()
+    ]
+    return {
+        "operationId": "hook_event",
+        "summary": "An event of a signal, at the address of a hook of yours",
+        "tags": ["hooks"],
+        "security": [],
+        "parameters": headers,
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": _REF.format(model="Event")}}}},
+        "responses": {"2XX": {"description": "Taken. Anything else is tried again, later and later."}},
+    }
 
 
 def _operation(row: frame.Endpoint) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Signal(Form):
     seal: Seal
 
 
-class Event(Form):
+class Step(Form):
     """Something that happened to a signal: `share` left at `price`, and from then on the stop stood at `stop`."""
 
     event: str = Field(description="opened, target1 and so on, or the status it ended with.", examples=["opened"])
@@ -82,7 +82,7 @@ class Event(Form):
 class Story(Signal):
     """A signal with everything that happened to it, oldest first."""
 
-    events: list[Event]
+    events: list[Step]
 
 
 def signal(row: models.Signal) -> Signal:
@@ -92,7 +92,7 @@ def signal(row: models.Signal) -> Signal:
 
 def story(row: models.Signal, events: list[models.SignalEvent]) -> Story:
     """The same with its events."""
-    return Story(**_facts(row), events=[_event(one) for one in events])
+    return Story(**_facts(row), events=[_step(one) for one in events])
 
 
 def _facts(row: models.Signal) -> dict[str, object]:
@@ -127,8 +127,8 @@ def _result(row: models.Signal) -> Result:
     return Result(filled=plain(made.filled), exit=plain(made.exit), percent=plain(made.percent), r=plain(made.r))
 
 
-def _event(row: models.SignalEvent) -> Event:
-    return Event(
+def _step(row: models.SignalEvent) -> Step:
+    return Step(
         event=row.event,
         at=row.at,
         price=plain(row.price),

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, errors, health, inbox, members, models
+from core import catalogue, errors, health, members, models
 from core.billing import checkouts, links, plans, subscriptions
 from webhooks import guard, payments, site
 
@@ -179,8 +179,7 @@ def events_of(name: str) -> guard.Handler:
             raise web.HTTPNotFound
         event = await guard.vouched(request, name, lambda raw: provider.verify(raw, request.headers))
         log.debug("provider_event_taken", event_id=event.id, kind=event.kind)
-        async with here.stack.db.transaction() as session:
-            await inbox.put(session, name, event.id, event.kind, event.body, now=here.now)
+        await here.tray.put(name, event.id, event.kind, event.body)
         # A known event rings too: perhaps it is sent again because it was never worked off.
         here.stack.bell.ring(f"inbox:{name}")
         return site.json({"received": True})

@@ -108,6 +108,20 @@ class Connection(web.RequestHandler):
         self._rest = None if request.content.is_eof() else request.content
         super().log_access(request, response, time)
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered in a few words, and in no log: anybody could fill it."""
+        if status >= web.HTTPInternalServerError.status_code:
+            return super().handle_error(request, status, exc, message)
+        answer = web.Response(status=status, text="That is no request that we understand.")
+        answer.force_close()
+        return answer
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._paused_since = self._listener.loop.time()

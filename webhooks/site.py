@@ -17,6 +17,7 @@ from aiohttp import web
 from core import catalogue, log, look, stack
 from webhooks import limits, payments, words
 from webhooks.metrics import Metrics
+from webhooks.tray import Tray
 
 _FOLDER = resources.files("webhooks").joinpath("pages")
 _FILES = {"site.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
@@ -55,6 +56,10 @@ class Site:
     provider: payments.Provider | None
     metrics: Metrics = field(default_factory=Metrics)
     limiter: limits.Limits = field(default_factory=limits.Limits)
+    tray: Tray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tray", Tray(self.stack))
 
     @property
     def now(self) -> datetime:

@@ -5,7 +5,6 @@ import hmac
 import orjson
 from aiohttp import web
 
-from core import inbox
 from core.billing import links
 from webhooks import guard, site
 
@@ -21,8 +20,7 @@ async def take_update(request: web.Request) -> web.Response:
     given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
     known = hmac.compare_digest(given, links.telegram_secret(conf).encode())
     raw, event_id, kind = await guard.vouched(request, "telegram", lambda raw: _named(raw, known=known))
-    async with here.stack.db.transaction() as session:
-        await inbox.put(session, "telegram", event_id, kind, raw, now=here.now)
+    await here.tray.put("telegram", event_id, kind, raw)
     here.stack.bell.ring("inbox:telegram")
     return site.json({"ok": True})
 

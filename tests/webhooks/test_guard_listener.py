@@ -139,7 +139,7 @@ async def test_heads_that_are_too_large_are_refused(ports: Ports) -> None:
         (b"X: 1\r\n" * 100 + b"\r\n", b"400"),
     ):
         told = await port.says(GET, head)
-        assert told == b"reset" or told.startswith(b"HTTP/1.1 " + status), told[:80]
+        assert told == b"reset" or status in told[:13], told[:80]
     await gone(port)
 
 

@@ -29,7 +29,7 @@ class Shown:
 
 
 _DESCRIBED = web.AppKey("described", cache.Answer)
-_SHOWN = web.AppKey("shown", list[Shown])
+_SHOWN = web.AppKey("shown", dict[str, list[Shown]])
 
 
 def add_to(app: web.Application) -> None:
@@ -39,7 +39,8 @@ def add_to(app: web.Application) -> None:
         api.ENDPOINTS, title=stack.catalogue.service.name, url=stack.settings.public_url.rstrip("/")
     )
     app[_DESCRIBED] = cache.answer(orjson.dumps(said))
-    app[_SHOWN] = [_shown(row, said, stack.settings.public_url.rstrip("/")) for row in api.ENDPOINTS]
+    shown = [_shown(row, said, stack.settings.public_url.rstrip("/")) for row in api.ENDPOINTS]
+    app[_SHOWN] = {tag["name"]: [one for one in shown if one.row.tag == tag["name"]] for tag in said["tags"]}
     app.router.add_get("/openapi.json", description)
     app.router.add_get("/docs", page)
 
@@ -59,7 +60,7 @@ async def page(request: web.Request) -> web.Response:
     return site.page(
         request,
         "docs",
-        rows=request.app[_SHOWN],
+        groups=request.app[_SHOWN],
         url=here.stack.settings.public_url.rstrip("/"),
         errors=CODES,
         limits={
@@ -107,12 +108,11 @@ def _called(row: frame.Endpoint, url: str) -> str:
 
 
 def _curl(row: frame.Endpoint, url: str) -> str:
-    words = ["curl", *([] if row.method == "GET" else ["-X", row.method])]
-    words += ["-H", f'"Authorization: Bearer {_KEY}"']
+    lines = [" ".join(["curl", *([] if row.method == "GET" else ["-X", row.method]), shlex.quote(_called(row, url))])]
+    lines.append(f'-H "Authorization: Bearer {_KEY}"')
     if row.body is not None:
-        body = json.dumps(_body(row.body))
-        words += ["--json", shlex.quote(body)]
-    return " ".join([*words, shlex.quote(_called(row, url))])
+        lines.append(f"--json {shlex.quote(json.dumps(_body(row.body)))}")
+    return " \\\n  ".join(lines)
 
 
 def _body(model: type[frame.Shape]) -> dict[str, Any]:

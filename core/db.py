@@ -16,12 +16,13 @@ from sqlalchemy import Connection, CursorResult, UpdateBase, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from core import errors, tracing
 
-# What a restart of the database looks like from here; worth another try.
-UNAVAILABLE = (OperationalError, InterfaceError, ConnectionError, TimeoutError, OSError)
+# What a restart of the database looks like from here, or one whose connections are all in use; worth another try.
+UNAVAILABLE = (OperationalError, InterfaceError, NoneFreeError, ConnectionError, TimeoutError, OSError)
 # PostgreSQL's words for the same: connection lost, out of connections or space, starting or stopping, and a deadlock.
 _AWAY = ("08", "40", "53", "57P")
 

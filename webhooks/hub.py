@@ -32,6 +32,7 @@ _PAGE = 100
 _QUEUE = 256
 _KEPT = 1000
 """Events that are kept in memory, about a kilobyte each, for those who come back after a while."""
+_AT_ONCE = 3
 _PATIENCE = 10.0
 _GOODBYE = 5.0
 _ENDED = b'{"type":"ended"}'
@@ -163,6 +164,7 @@ class Hub:
         self._live: set[Consumer] = set()
         self._by_key: Counter[int] = Counter()
         self._judged = 0.0
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._kept: deque[Said] = deque(maxlen=_KEPT)
         self._kept_from = 0  # all events after this entry are kept
 
@@ -199,7 +201,8 @@ class Hub:
             if self.head is not None and consumer.cursor >= self.head:
                 self._attach(consumer)
                 return
-            async with self.stack.db.reading() as session:
+            # When all come back at once after a restart, they must not take every connection to the database.
+            async with self._turn, self.stack.db.reading() as session:
                 known = await feed.readers(session, {consumer.key}, now=self.stack.clock())
                 self._judge(consumer, known)
                 events, cursor = self._remembered(consumer.cursor) or await self._read(session, consumer.cursor)

@@ -4,6 +4,7 @@ The key comes in the Authorization header. A browser, which cannot set one, offe
 it as its first message. It never stands in the address, which others write into their logs.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,6 +23,8 @@ LARGEST = 4096
 _FRAMES = 60
 """Frames that a client may send in a minute, pings and pongs included."""
 _NAMELESS = 200
+_AT_ONCE = 5
+"""Keys that are looked up at once: when all streams come back after a restart, other requests are answered too."""
 _FIRST_WORD = 10.0
 _CLOSINGS = {401: 4401, 403: 4403, 429: 4429, 503: 1013}
 _HOW_TO_NAME = 'Send your key first: {"type": "auth", "key": "sst_…"}; /apikey in the bot\'s chat makes one.'
@@ -45,6 +48,7 @@ class Door:
     def __init__(self, streams: hub.Hub) -> None:
         self._hub = streams
         self._nameless = 0
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """The events from the asked entry on until one side ends it; a refusal before that is a plain HTTP answer."""
@@ -74,7 +78,8 @@ class Door:
 
     async def _let_in(self, request: web.Request, key: str | None) -> frame.Caller:
         here = site.of(request)
-        caller = await callers.let_in(request, here, key=key)
+        async with self._turn:
+            caller = await callers.let_in(request, here, key=key)
         await callers.counted(here, caller, None, "stream")
         return caller
 

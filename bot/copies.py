@@ -95,7 +95,7 @@ def copy(source: Path, draft: Path) -> None:
     except sqlite3.Error as error:
         raise errors.UnreachableError(f"{source} cannot be copied: {error}.") from None
     if said != "ok":
-        raise errors.UnreachableError(f"The copy of {source} is damaged, and so is probably the database itself: {said}")
+        raise errors.UnreachableError(f"The copy of {source} is damaged, and so the database itself may be: {said}")
 
 
 async def call(program: str, url: URL, *arguments: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sqlite3
 import threading
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -163,6 +164,19 @@ class Starting(Exception):  # noqa: N818 - what asyncpg raises while PostgreSQL 
 
 def test_q10_a_server_that_is_starting_is_unavailable() -> None:
     assert db.is_unavailable(Starting())
+
+
+async def test_a_database_whose_connections_are_all_in_use_is_unavailable(postgres_url: str) -> None:
+    busy = db.Database(postgres_url, pool_size=1)
+    busy.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    async with AsyncExitStack() as held:
+        sessions = [await held.enter_async_context(busy.reading()) for _ in range(12)]
+        for session in sessions[:11]:  # one, and ten more at need
+            await session.execute(text("SELECT 1"))
+        with pytest.raises(Exception, match="limit") as full:
+            await sessions[11].execute(text("SELECT 1"))
+        assert db.is_unavailable(full.value)
+    await busy.close()
 
 
 async def test_q10_a_deadlock_is_worth_another_try(postgres_database: db.Database) -> None:

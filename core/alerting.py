@@ -21,6 +21,7 @@ from core.models import Alert, Delivery, Signal, State
 
 DAILY = "daily"
 _AT_ONCE = 5
+_NAMED = 5  # alarms that the message of the day names
 _AN_HOUR = 30  # alerts of one channel; what is still open afterwards is told then
 _FIRST_PAUSE, _LONGEST_PAUSE = 30, 600  # seconds; the first is longer than an attempt may take
 _GIVEN_UP, _KEPT = timedelta(days=1), timedelta(days=30)
@@ -153,13 +154,23 @@ async def told(session: AsyncSession, *, now: datetime) -> str:
     ended = await session.scalar(select(func.count()).select_from(Signal).where(Signal.closed_at > since)) or 0
     states = select(Delivery.state, func.count()).where(Delivery.settled_at > since).group_by(Delivery.state)
     ends = {str(state): number for state, number in await session.execute(states)}
-    well = "Everything is working." if not silent else f"Not everything is working; silent: {', '.join(silent)}."
     return (
-        f"{well} In the last 24 hours: {_counted(signals, 'signal')} published, {ended} ended; "
+        f"{_standing(silent, [one.key for one in report.alarms])} "
+        f"In the last 24 hours: {_counted(signals, 'signal')} published, {ended} ended; "
         f"{_counted(ends.get(State.SENT, 0), 'message')} delivered, {ends.get(State.AMBIGUOUS, 0)} unsure, "
-        f"{ends.get(State.DEAD, 0)} failed. Open alarms: {len(report.alarms)}. "
+        f"{ends.get(State.DEAD, 0)} failed. "
         "This comes every day; if it does not, something is wrong: look at the status page."
     )
+
+
+def _standing(silent: Sequence[str], alarms: Sequence[str]) -> str:
+    if silent:
+        return f"Not everything is working; silent: {', '.join(silent)}. Open alarms: {len(alarms)}."
+    if alarms:
+        are = "is" if len(alarms) == 1 else "are"
+        named = ", ".join(alarms[:_NAMED])
+        return f"Every part is running, but {_counted(len(alarms), 'alarm')} {are} open: {named}."
+    return "Everything is working."
 
 
 async def claim(session: AsyncSession, channels: Sequence[str], *, now: datetime) -> Sequence[Alert]:

@@ -228,7 +228,7 @@ async def test_operators_are_told_once_a_day_that_all_is_well(
     (told,) = bodies(hook)
     assert told["text"] == (
         "Everything is working. In the last 24 hours: 0 signals published, 0 ended; 2 messages delivered, 1 unsure, "
-        "1 failed. Open alarms: 0. This comes every day; if it does not, something is wrong: look at the status page."
+        "1 failed. This comes every day; if it does not, something is wrong: look at the status page."
     )
     assert [one["text"] for one in await hand.told()] == [told["text"]] * 2
     hand.now += timedelta(hours=10, minutes=59)
@@ -238,7 +238,17 @@ async def test_operators_are_told_once_a_day_that_all_is_well(
     await hand.alerts.step()
     daily = [one for one in bodies(hook) if one["kind"] == "daily"]
     assert [one["key"] for one in daily] == ["daily:2026-01-15", "daily:2026-01-16"]
-    assert daily[1]["text"].startswith("Not everything is working; silent: scheduler.scan.")
+    assert daily[1]["text"].startswith("Not everything is working; silent: scheduler.scan. Open alarms: 0.")
+
+
+async def test_the_message_of_the_day_names_the_alarms_that_are_open(
+    hand: Hand, make_stack: StackMaker, sqlite_database: db.Database
+) -> None:
+    await hand.open(make_stack, sqlite_database, admins="telegram:7")
+    await hand.raised("market:binance")
+    await hand.alerts.step()
+    (told,) = await hand.told()
+    assert told["text"].startswith("Every part is running, but 1 alarm is open: market:binance. In the last 24 hours:")
 
 
 async def test_without_anybody_to_tell_nothing_is_written(

@@ -3,6 +3,7 @@
 Without TRUSTED_PROXIES only the socket's address counts: whoever writes X-Forwarded-For could be anybody.
 """
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,7 @@ _HOPS = 10  # proxies in a row; nobody has more, and whoever says so is not beli
 _V6_HOME = 64  # one household has at least so much of IPv6, so it counts as one caller
 
 
+@functools.lru_cache(maxsize=4096)
 def parsed(said: str | None) -> Address | None:
     """The address in this text, an IPv4 one also where it is written as IPv6; None when there is none."""
     text = (said or "").strip().strip('"')[:64]

@@ -178,7 +178,6 @@ def events_of(name: str) -> guard.Handler:
         if provider is None or provider.name != name:
             raise web.HTTPNotFound
         event = await guard.vouched(request, name, lambda raw: provider.verify(raw, request.headers))
-        log.debug("provider_event_taken", event_id=event.id, kind=event.kind)
         await here.tray.put(name, event.id, event.kind, event.body)
         # A known event rings too: perhaps it is sent again because it was never worked off.
         here.stack.bell.ring(f"inbox:{name}")

@@ -70,6 +70,7 @@ class Door:
         self.public_host = urlsplit(conf.public_url).hostname or ""
         self.large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self.warned = False
+        self.headers: tuple[tuple[str, str], ...] = ()
 
     def look(self, request: web.Request) -> None:
         """The operator has read, once, that a proxy stands before us which nobody told us of."""
@@ -112,9 +113,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _dress(request: web.Request, answer: web.StreamResponse) -> None:
     """Safe headers, the name of the request and what is left of its allowance stand on every answer, streams too."""
-    for name, value in site.safe_headers(site.of(request)).items():
-        answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Cache-Control", "no-store")
+    door = request.app[KEY]
+    door.headers = door.headers or (*site.safe_headers(site.of(request)).items(), ("Cache-Control", "no-store"))
+    for name, value in door.headers:
+        if name not in answer.headers:
+            answer.headers[name] = value
     if _CALLED in request:
         answer.headers[REQUEST] = request[_CALLED]
     if _ALLOWED in request:
@@ -199,7 +202,8 @@ async def vouched(request: web.Request, source: str, check: Callable[[bytes], T]
     """
     limiter, who = site.of(request).limiter, address(request)
     # Whoever has shown much that was forged may still show something small: perhaps a proxy hides who it is.
-    limit = LIMIT if await limiter.left(limits.FORGED, "forged", who) else _LARGE
+    small = (request.content_length or LIMIT) <= _LARGE
+    limit = LIMIT if small or await limiter.left(limits.FORGED, "forged", who) else _LARGE
     try:
         found = check(await body(request, limit))
     except (errors.RefusedError, web.HTTPException):
@@ -207,9 +211,8 @@ async def vouched(request: web.Request, source: str, check: Callable[[bytes], T]
         if not taken.ok:
             raise limits.TooOftenError(taken) from None
         raise
-    taken = await limiter.take(limits.PROVIDER, "provider", source)
-    if not taken.ok:
-        raise limits.TooOftenError(taken)
+    if refused := await limiter.refusal(limits.PROVIDER, "provider", source):
+        raise limits.TooOftenError(refused)
     return found
 
 
@@ -248,20 +251,27 @@ async def body(request: web.Request, limit: int = LIMIT) -> bytes:
     """The raw body; a sender that is too slow gets a 408, one that sends too much a 413."""
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
-    large, held = request.app[KEY].large, False
-    raw = bytearray()
+    if request.content.is_eof() and (request.content_length or LIMIT) <= _LARGE:
+        return await request.content.read()  # it is all here
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            while chunk := await request.content.readany():
-                raw += chunk
-                if len(raw) > limit:
-                    raise web.HTTPRequestEntityTooLarge(limit, len(raw))
-                if len(raw) > _LARGE and not held:
-                    held = await large.acquire()
+            return await _gathered(request, limit)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (web.RequestPayloadError, ConnectionError):
         raise web.HTTPBadRequest from None
+
+
+async def _gathered(request: web.Request, limit: int) -> bytes:
+    large, held = request.app[KEY].large, False
+    raw = bytearray()
+    try:
+        while chunk := await request.content.readany():
+            raw += chunk
+            if len(raw) > limit:
+                raise web.HTTPRequestEntityTooLarge(limit, len(raw))
+            if len(raw) > _LARGE and not held:
+                held = await large.acquire()
     finally:
         if held:
             large.release()

@@ -5,8 +5,9 @@ Redis may be away: then this process counts alone, which lets a little more thro
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -43,6 +44,7 @@ INTAKE, SOURCE = RateLimitItemPerMinute(120), RateLimitItemPerMinute(30)
 NOTED = RateLimitItemPerMinute(2)
 """Alarms about those who knock in vain."""
 _AWAY, _PATIENCE = 10.0, 0.5  # seconds for which nobody asks a Redis that did not answer in so many
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -118,26 +120,25 @@ class Limits:
 
     async def take(self, rule: RateLimitItem, *who: str) -> Allowance:
         """One more of `who` is counted, if the rule allows it."""
-        rule = self._grown(rule)
+        return await self._asked(self._taken, self._grown(rule), who)
+
+    async def refusal(self, rule: RateLimitItem, *who: str) -> Allowance | None:
+        """One more of `who` is counted and this is None, or the rule does not allow it."""
+        return await self._asked(self._refused, self._grown(rule), who)
+
+    async def _asked(self, ask: Callable[..., Awaitable[T]], rule: RateLimitItem, who: tuple[str, ...]) -> T:
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    return await self._taken(self._shared, rule, who)
+                    return await ask(self._shared, rule, who)
             except Exception as error:  # noqa: BLE001 - whatever its client raises, members are answered
                 self._away_until = time.monotonic() + _AWAY
                 log.warning("limits_redis_away", error=type(error).__name__)
-        return await self._taken(self._alone, rule, who)
+        return await ask(self._alone, rule, who)
 
     async def left(self, rule: RateLimitItem, *who: str) -> bool:
         """Whether one more would be allowed; nothing is counted."""
-        rule = self._grown(rule)
-        limiter = self._shared if self._shared is not None and time.monotonic() >= self._away_until else self._alone
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                return await limiter.test(rule, *who)
-        except Exception:  # noqa: BLE001 - as above
-            self._away_until = time.monotonic() + _AWAY
-            return await self._alone.test(rule, *who)
+        return await self._asked(self._left, self._grown(rule), who)
 
     async def close(self) -> None:
         """No connection is held open any more."""
@@ -153,3 +154,11 @@ class Limits:
         ok = await limiter.hit(rule, *who)
         standing = await limiter.get_window_stats(rule, *who)
         return Allowance(ok, rule.amount, standing.remaining, max(0, round(standing.reset_time - time.time())))
+
+    @staticmethod
+    async def _refused(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> Allowance | None:
+        return None if await limiter.hit(rule, *who) else await Limits._taken(limiter, rule, who)
+
+    @staticmethod
+    async def _left(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> bool:
+        return await limiter.test(rule, *who)

@@ -41,6 +41,10 @@ async def until(true: Any, seconds: float = 15.0) -> None:
         await asyncio.sleep(0.02)
 
 
+ALONE = {"webhooks.site", "webhooks.stream", "webhooks.hooks"}
+"""The parts that run without a payment provider."""
+
+
 async def beats(database: db.Database) -> set[str]:
     async with database.reading() as session:
         return set(await session.scalars(select(models.Heartbeat.part)))
@@ -61,7 +65,7 @@ async def test_member_hears_of_the_payment_while_the_role_runs(worlds: Any) -> N
         assert time.monotonic() - started < 5
 
         async def all_beat() -> bool:
-            return await beats(world.stack.db) == {"webhooks.site", "webhooks.inbox", "webhooks.sweep"}
+            return await beats(world.stack.db) == {*ALONE, "webhooks.inbox", "webhooks.sweep"}
 
         await until(all_beat)
     assert await beats(world.stack.db) == {"webhooks.sweep"} or await beats(world.stack.db) == set()
@@ -76,7 +80,7 @@ async def test_without_stripe_only_the_site_runs(sqlite_database: db.Database, m
     async with running(made) as url, aiohttp.ClientSession() as http:
 
         async def alive() -> bool:
-            return await beats(sqlite_database) == {"webhooks.site"}
+            return await beats(sqlite_database) == ALONE
 
         await until(alive)
         async with http.get(f"{url}/healthz") as answer:
@@ -166,7 +170,7 @@ async def test_step_that_hangs_does_not_keep_the_stop_waiting(world: World, monk
     monkeypatch.setattr(server, "_LAST_SECONDS", 0.2)
     monkeypatch.setattr(server, "_answering", asyncio.Event().wait)
     stop = asyncio.Event()
-    task = asyncio.create_task(server._work(world.here, stop))
+    task = asyncio.create_task(server._work(world.app, stop))
     await asyncio.sleep(0.1)
     stop.set()
     await asyncio.wait_for(task, 5)
@@ -178,7 +182,7 @@ async def test_fault_of_a_loop_itself_ends_the_role_with_that_fault(world: World
 
     monkeypatch.setattr(loops.Loop, "run", breaks)
     with pytest.raises(RuntimeError, match="the loop is broken"):
-        await server._work(world.here, asyncio.Event())
+        await server._work(world.app, asyncio.Event())
 
 
 async def test_sender_who_never_finishes_is_cut_off(world: World, monkeypatch: Any) -> None:

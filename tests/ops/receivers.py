@@ -75,15 +75,15 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail() -> AsyncIterator[Mailbox]:
+async def mail(host: str = "127.0.0.1") -> AsyncIterator[Mailbox]:
     """A mail server that takes everything, from everybody."""
     box = Mailbox()
     server = Controller(
         box, hostname="127.0.0.1", port=0, authenticator=box.login, auth_require_tls=False, auth_exclude_mechanism=[]
     )
     loop = asyncio.get_running_loop()
-    running = await loop.create_server(server.factory, "127.0.0.1", 0)
-    box.url = f"127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    running = await loop.create_server(server.factory, host, 0)
+    box.url = f"{host}:{running.sockets[0].getsockname()[1]}"
     try:
         yield box
     finally:

@@ -179,10 +179,10 @@ async def test_an_alarm_is_mailed(
 
 
 @pytest.mark.parametrize("away", ["hook", "mail"])
-async def test_whoever_is_not_there_is_said_without_his_address(database: db.Database, away: str) -> None:
+async def test_whoever_is_not_there_is_said_without_his_address(sqlite_database: db.Database, away: str) -> None:
     port = 9  # where nobody listens
     conf = make_settings(
-        database,
+        sqlite_database,
         alert_webhook_url=f"http://127.0.0.1:{port}/secret-path",
         smtp_url=f"smtp://me:secret-word@127.0.0.1:{port}",
         alert_email="me@example.org",
@@ -191,6 +191,15 @@ async def test_whoever_is_not_there_is_said_without_his_address(database: db.Dat
     with pytest.raises(errors.UnreachableError) as caught:
         await posting.send(conf, "SignalStack", away, body)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_password_does_not_travel_unprotected_to_another_machine(sqlite_database: db.Database) -> None:
+    async with receivers.mail("127.0.0.2") as box:  # as far as we can tell another machine, and it has no STARTTLS
+        conf = make_settings(sqlite_database, smtp_url=f"smtp://me:word@{box.url}", alert_email="me@example.org")
+        body = {"id": "alert-1", "kind": "alarm", "key": "k", "text": "t", "since": "2026-01-15T12:00:00+00:00"}
+        with pytest.raises(errors.UnreachableError):
+            await posting.send(conf, "SignalStack", MAIL, body)
+    assert (box.logins, box.letters) == ([], [])
 
 
 async def test_that_the_database_is_away_is_told_once_from_memory(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import databases
-from tests.bench import alone, api, backtest, chat, fanout, ledger, pace, stage, table
+from tests.bench import alone, api, backtest, chat, fanout, ledger, pace, stage, table, webhook
 
 
 class Dose(NamedTuple):
@@ -20,6 +20,7 @@ class Dose(NamedTuple):
     single: alone.Dose = alone.Dose()
     tested: backtest.Dose = backtest.Dose()
     asked: api.Dose = api.Dose()
+    told: webhook.Dose = webhook.Dose()
 
 
 FULL = Dose()
@@ -31,6 +32,7 @@ QUICK = Dose(
     alone.Dose(charts=3, starts=1, passes=1, candles=100_000),
     backtest.Dose(candles=(5_000,), rounds=1, starts=1, peers=False),
     api.Dose(requests=24, at_once=4, rounds=1, signals=6),
+    webhook.Dose(events=200, rounds=1, peers=False),
 )
 
 
@@ -66,6 +68,8 @@ async def _measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[ta
     rows += await ledger.measured(maker, dose.outbox)
     stage.say("what the members' API costs")
     rows += await api.measured(maker, dose.asked)
+    stage.say("what a provider's event costs")
+    rows += await webhook.measured(maker, dose.told)
     stage.say("what stands alone")
     rows += alone.measured(dose.single)
     stage.say("what a backtest costs")
@@ -80,6 +84,7 @@ def notes(dose: Dose) -> list[str]:
         "Their CPU is user and system time of the product's process, from the candle's close to the last settled row.",
         "By the clock, the stand-in (one Python process) may be the slower side of both senders.",
         backtest.note(dose.tested),
+        webhook.note(dose.told),
         api.NOTE,
         "Only ratios are worth quoting from a shared machine.",
     ]

@@ -35,6 +35,7 @@ PARTS = (
     "D1: strategy, walk and results",
     "D1: walk of",
     "D2: signalstack backtest",
+    "E: provider event",
 )
 
 

@@ -55,6 +55,8 @@ class Database:
         self._write = async_sessionmaker(self.engine, expire_on_commit=False)
         reading = self.engine.execution_options(sqlite_begin="DEFERRED")
         self._read = async_sessionmaker(reading, expire_on_commit=False)
+        alone = {"sqlite_begin": ""} if self.dialect == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        self._glance = async_sessionmaker(self.engine.execution_options(**alone), expire_on_commit=False)
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
 
     def _engine(self, pool_size: int) -> AsyncEngine:
@@ -90,6 +92,12 @@ class Database:
         async with self._read() as session:
             yield session
 
+    @asynccontextmanager
+    async def glancing(self) -> AsyncIterator[AsyncSession]:
+        """A session for a single statement that reads; no transaction is begun, which is most of what it would cost."""
+        async with self._glance() as session:
+            yield session
+
     async def close(self) -> None:
         """Every connection is closed."""
         await self.engine.dispose()
@@ -106,7 +114,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    if mode:
+        connection.exec_driver_sql(f"BEGIN {mode}")
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -243,3 +243,14 @@ async def test_the_number_of_changed_rows_is_told(database: db.Database, now: da
         await session.flush()
         assert await db.execute(session, update(models.Member).values(muted=True)) == 3
         assert await db.execute(session, update(models.Member).where(models.Member.id < 0).values(muted=True)) == 0
+
+
+async def test_a_glance_sees_what_was_committed_before_it_and_leaves_nothing_open(database: db.Database) -> None:
+    count = text("SELECT count(*) FROM members")
+    async with database.glancing() as session:
+        assert await session.scalar(count) == 0
+        async with database.transaction() as writer:
+            writer.add(models.Member(created_at=datetime(2026, 1, 15, tzinfo=UTC)))
+        assert await session.scalar(count) == 1
+    async with database.reading() as session:
+        assert await session.scalar(count) == 1

@@ -32,7 +32,7 @@ async def let_in(
     for who in tries:
         if not await here.limiter.left(limits.GUESSES, *who):
             raise too_many("Too many wrong keys; wait a minute.", {"Retry-After": "60"})
-    async with here.stack.db.reading() as session:
+    async with here.stack.db.glancing() as session:
         holder = await keys.known(session, key, now=here.now)
     if holder is None:
         for who in tries:

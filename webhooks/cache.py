@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple
 
-_LARGEST = 256 * 1024
+_LARGEST, _ALL = 256 * 1024, 16 * 1024 * 1024  # bytes of one answer, and of all that are kept
 
 
 class Answer(NamedTuple):
@@ -25,12 +25,12 @@ def answer(body: bytes) -> Answer:
 
 
 class Cache:
-    """At most `size` answers, those that were asked for last; none with a size of nought."""
+    """At most `size` answers and 16 MB of them, those that were asked for last; none with a size of nought."""
 
     def __init__(self, size: int = 256) -> None:
         self._size = size
         self._kept: OrderedDict[Hashable, tuple[int, Answer]] = OrderedDict()
-        self.found = self.missed = 0
+        self.bytes = self.found = self.missed = 0
 
     def find(self, key: Hashable, version: int) -> Answer | None:
         """The answer that was made from exactly this version."""
@@ -46,7 +46,11 @@ class Cache:
         """The answer is given again for as long as the version holds, which was read before what it was made from."""
         if len(made.body) > _LARGEST:
             return
+        self._drop(self._kept.pop(key, None))
         self._kept[key] = (version, made)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self.bytes += len(made.body)
+        while len(self._kept) > self._size or self.bytes > _ALL:
+            self._drop(self._kept.popitem(last=False)[1])
+
+    def _drop(self, kept: tuple[int, Answer] | None) -> None:
+        self.bytes -= len(kept[1].body) if kept else 0

@@ -31,7 +31,7 @@ QUICK = Dose(
     ledger.Dose(recipients=2000, rows=500, rounds=1),
     alone.Dose(charts=3, starts=1, passes=1, candles=100_000),
     backtest.Dose(candles=(5_000,), rounds=1, starts=1, peers=False),
-    api.Dose(requests=24, at_once=4, rounds=1, signals=6),
+    api.Dose(requests=8, at_once=4, rounds=1, signals=6),
     webhook.Dose(events=200, rounds=1, peers=False),
 )
 

@@ -155,3 +155,11 @@ def test_a_cache_keeps_what_was_asked_for_last_and_gives_no_other_version() -> N
     off = cache.Cache(size=0)
     off.keep(1, 1, cache.answer(b""))
     assert off.find(1, 1) is None
+
+
+def test_what_is_kept_never_has_more_bytes_than_it_may() -> None:
+    kept = cache.Cache(size=10_000)
+    for number in range(200):
+        kept.keep(number % 150, number, cache.answer(b"x" * 200_000))
+    assert 15_000_000 < kept.bytes <= 16 * 1024 * 1024
+    assert kept.bytes == 200_000 * sum(kept.find(number % 150, number) is not None for number in range(200))

@@ -6,6 +6,7 @@ and within a size, an answer must be taken in time, and neither one address nor 
 
 import asyncio
 import resource
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,7 +27,7 @@ REST_BYTES = 256 * 1024
 _EACH, _MOST = 100, 20_000
 _KEPT_BACK = 256  # files that are for everything else, such as databases
 _EVERY = 1.0
-_BUFFER = 32 * 1024
+_BUFFER, _SENDING = 32 * 1024, 128 * 1024  # bytes on their way in this process, and in the system
 _SETTINGS: dict[str, Any] = {
     "access_log": None,
     "keepalive_timeout": 75,  # longer than proxies keep theirs, so that they never use one that just ended
@@ -76,6 +77,8 @@ class Connection(web.RequestHandler):
             wire.close()
             return
         wire.set_write_buffer_limits(high=_BUFFER)
+        # Otherwise the system keeps megabytes for each caller who does not read.
+        wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENDING)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PRODUCT = [path for room in ("bot", "core", "webhooks", "migrations") for path in sorted((ROOT / room).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FORBIDDEN = re.compile(r"(^|_)(handle|process|manager|helpers?|utils?|common|services?)(_|$)", re.IGNORECASE)
-# The command /service, and what SQLAlchemy calls the methods of a column type.
-ALLOWED = {"_service", "service", "process_bind_param", "process_result_value"}
+# The command /service, what SQLAlchemy calls the methods of a column type, and what aiohttp calls one of a connection.
+ALLOWED = {"_service", "service", "process_bind_param", "process_result_value", "handle_error"}
 
 
 def _named(paths: list[Path]) -> list[object]:

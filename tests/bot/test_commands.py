@@ -95,8 +95,6 @@ def test_every_command_has_a_name_and_a_place_that_the_platforms_take() -> None:
         assert 1 <= len(command.description) <= 100
         assert command.topic in messages.answers.TOPICS
         assert command.operator == path.startswith("admin ")
-        wanted = [option.required for option in command.options]
-        assert wanted == sorted(wanted, reverse=True)
         assert all(re.fullmatch(r"[a-z]{1,32}", option.name) for option in command.options)
         assert all(1 <= len(option.description) <= 100 for option in command.options)
         assert all((option.kind == "choice") == bool(option.choices) for option in command.options)

@@ -191,7 +191,7 @@ async def delivered(bot: platform.Discord, number: int = 1) -> list[Any]:
         for parcel in await worker._claim(number):
             ready, _ = await worker._prepare(parcel, None, AsyncExitStack())
             assert await worker._mark_sending([parcel]) == [True]
-            outcome = await worker._send(ready)
+            outcome = await worker._send(ready, parcel)
             await worker._finish(parcel, outcome)
             sent.append(outcome)
     return sent

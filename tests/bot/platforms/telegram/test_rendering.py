@@ -60,6 +60,17 @@ def test_t17_any_text_in_any_style_is_parsed_and_holds_no_link(one: str, two: st
 def test_t17_every_field_of_every_message_survives_the_parser(symbol: str, reason: str, plan: str, note: str) -> None:
     service = catalogue.Service(notice=note[:60])
     facts = {"plan": plan, "until": None, "signals": [], "key": note, "text": reason}
+    facts |= {
+        "hook": 3,
+        "host": note,
+        "said": reason,
+        "day": "2026-02-15",
+        "entries": 1,
+        "head": "ab" * 32,
+        "url": note,
+    }
+    watch = {"watch": symbol, "same": 1, "late": 0, "different": 0, "differences": []}
+    facts |= {"watches": [watch], "since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00"}
     ended = signals.ended(SignalStatus.TARGET, "27900", symbol=symbol)
     said = [
         messages.signals.opening(signals.make(symbol=symbol, reason=reason), service),

@@ -37,6 +37,7 @@ NASTY = st.one_of(
         max_size=8,
     ).map("".join),
 )
+OURS = "https://signals.example/record"
 LINKS = {"url", "email", "mention", "hashtag", "cashtag", "text_link", "bot_command"}
 
 
@@ -67,7 +68,7 @@ def test_t17_every_field_of_every_message_survives_the_parser(symbol: str, reaso
         "day": "2026-02-15",
         "entries": 1,
         "head": "ab" * 32,
-        "url": note,
+        "url": OURS,
     }
     watch = {"watch": symbol, "same": 1, "late": 0, "different": 0, "differences": []}
     facts |= {"watches": [watch], "since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00"}
@@ -81,7 +82,7 @@ def test_t17_every_field_of_every_message_survives_the_parser(symbol: str, reaso
     for message in said:
         words, entities = parsed(message)
         assert words == message.plain.strip()
-        found = {str(entity["type"]) for entity in entities} & LINKS
+        found = {str(entity["type"]) for entity in entities if cut(words, entity) != OURS} & LINKS
         assert found <= {"bot_command"}  # ours: a name like /grant is dead
         offered = [cut(words, entity) for entity in entities if entity["type"] == "bot_command"]
         assert {word.removeprefix("/") for word in offered} <= commands.BY_NAME.keys()

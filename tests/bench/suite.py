@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests import databases
-from tests.bench import alone, api, backtest, chat, fanout, ledger, pace, stage, table, webhook
+from tests.bench import alone, api, backtest, chat, fanout, idle, ledger, pace, stage, table, webhook
 
 
 class Dose(NamedTuple):
@@ -21,6 +21,7 @@ class Dose(NamedTuple):
     tested: backtest.Dose = backtest.Dose()
     asked: api.Dose = api.Dose()
     told: webhook.Dose = webhook.Dose()
+    idle: int = 5000  # streams; none in a small dose, because a beat takes its time
 
 
 FULL = Dose()
@@ -33,6 +34,7 @@ QUICK = Dose(
     backtest.Dose(candles=(5_000,), rounds=1, starts=1, peers=False),
     api.Dose(requests=8, at_once=4, rounds=1, signals=6),
     webhook.Dose(events=200, rounds=1, peers=False),
+    idle=0,
 )
 
 
@@ -70,6 +72,11 @@ async def _measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[ta
     rows += await api.measured(maker, dose.asked)
     stage.say("what a provider's event costs")
     rows += await webhook.measured(maker, dose.told)
+    if dose.idle:
+        stage.say("what an idle stream costs")
+        quiet = await idle.measure(folder / "idle", maker.filled(), dose.idle)
+        what = f"{quiet.streams:,} idle streams in {quiet.processes} processes: memory of each"
+        rows.append(table.Row(what, quiet.kilobytes, "kB"))
     stage.say("what stands alone")
     rows += alone.measured(dose.single)
     stage.say("what a backtest costs")

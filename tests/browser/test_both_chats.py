@@ -82,8 +82,9 @@ async def _read(stage: Stage, chat: Locator, server: Locator) -> None:
     title = server.locator(".embed:visible .title").first
     await expect(title).to_have_text(re.compile(r"^[▲▼] (Long|Short) (BTC|ETH)/USDT · 1h · #1$"))
     await expect(chat.locator(".with-photo:visible .text").first).to_contain_text(await title.inner_text())
-    await window.candles_until(stage, server.locator(".answered"), moment.LONGEST + 40)
-    await expect(chat.locator(".quote:visible")).to_be_visible()
+    # The first answer tells of a target, the second of the end.
+    await window.candles_until(stage, server.locator(".answered").nth(1), moment.LONGEST + 40)
+    await expect(chat.locator(".quote:visible")).to_have_count(2)
     await channel(server, "lobby").click()
     await slash(server, "signals latest")
     await server.locator(".field input").press_sequentially("et")

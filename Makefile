@@ -32,7 +32,7 @@ lint: $(READY) ## style, types and import contracts
 
 test: lint ## all checks and tests, on SQLite and on a real PostgreSQL and Redis
 	@$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PY) -m coverage run -m pytest -n 3 --dist loadfile $(ARGS)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report --include='core/*' --fail-under=95 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m coverage report --fail-under=90 --format=total

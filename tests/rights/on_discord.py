@@ -83,18 +83,29 @@ class Scene(scene.Scene):
     async def speak(self, command: str, said: str, actors: Sequence[str], *, button: bool) -> dict[str, str]:
         events: dict[str, str] = {}
         for actor in actors:
-            if actor == table.ANONYMOUS:
-                events[await self._of_nobody(command)] = actor
-                continue
-            options = None if button else spelled(command, said)
-            one = self.press(actor, f"/{command} {said}".strip()) if options is None else None
-            one = one or await self.say(command, actor, options or {})
-            self.asked[str(one.id)] = one
-            events[str(one.id)] = actor
+            events[await self._spoken(command, said, actor, button=button)] = actor
         # What is acknowledged is about to be kept; looking for it earlier would be in vain.
-        waiting = [self.asked[event] for event in events if event in self.asked]
-        await stages.seen(lambda: all(one.acked_after is not None for one in waiting))
+        try:
+            await stages.seen(lambda: not self._unheard(events), 5)
+        except TimeoutError:  # the machine stood still for longer than Discord waits; people then ask again
+            for lost in self._unheard(events):
+                actor = events.pop(lost)
+                events[await self._spoken(command, said, actor, button=button)] = actor
+            await stages.seen(lambda: not self._unheard(events))
         return events
+
+    def _unheard(self, events: Mapping[str, str]) -> list[str]:
+        return [event for event in events if event in self.asked and self.asked[event].acked_after is None]
+
+    async def _spoken(self, command: str, said: str, actor: str, *, button: bool) -> str:
+        """The number of the event by which this was said."""
+        if actor == table.ANONYMOUS:
+            return await self._of_nobody(command)
+        options = None if button else spelled(command, said)
+        one = self.press(actor, f"/{command} {said}".strip()) if options is None else None
+        one = one or await self.say(command, actor, options or {})
+        self.asked[str(one.id)] = one
+        return str(one.id)
 
     async def say(self, command: str, actor: str, options: Mapping[str, Any]) -> discord.Interaction:
         """The slash command, also where the person's client does not offer it."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -164,7 +164,8 @@ class Exchange:
             log.warning("market_list_kept", exchange=self.name, error=str(error))
             self._markets_until = self._monotonic() + 60
             return
-        self._client.set_markets(found)
+        with localcontext():
+            self._client.set_markets(found)
         self._markets_until = self._monotonic() + MARKETS_LIVE
 
     async def _call(self, question: Callable[..., Awaitable[Any]], *args: Any) -> Any:
@@ -178,7 +179,8 @@ class Exchange:
         try:
             async with asyncio.timeout(budget):
                 await self._wait_turn()
-                return await question(*args), answer
+                with localcontext():  # ccxt changes how decimals are rounded, for everybody
+                    return await question(*args), answer
         except Exception as error:  # ccxt lets through whatever its parsers raise on a strange answer
             raise self._named(error, answer, budget) from error
 

@@ -5,12 +5,14 @@ assumed fee and slippage at both sides. R measures it in what was at risk betwee
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 from core.models import Signal
 
 _CENT = Decimal("0.01")
-_HUNDRED = Decimal(100)
+_ONE, _HUNDRED = Decimal(1), Decimal(100)
+# Of their own, because libraries change the common one, and then the same trade would have two results.
+_ROUNDING = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +30,25 @@ class Trade:
     @property
     def gain(self) -> Decimal:
         """What one unit brought after costs, in quote units; losses are negative."""
-        moved = self.exit - self.filled if self.long else self.filled - self.exit
-        return moved - (self.fee + self.slippage) / _HUNDRED * (self.filled + self.exit)
+        with localcontext(_ROUNDING):
+            moved = self.exit - self.filled if self.long else self.filled - self.exit
+            return moved - (self.fee + self.slippage) / _HUNDRED * (self.filled + self.exit)
 
     @property
     def percent(self) -> Decimal:
         """The gain in percent of the price it was filled at, two decimals."""
-        return (self.gain / self.filled * _HUNDRED).quantize(_CENT)
+        return _rounded(self.gain, self.filled, _HUNDRED)
 
     @property
     def r(self) -> Decimal:
         """The gain in multiples of the risk, two decimals; a clean stop is -1.00 less the costs."""
-        return (self.gain / abs(self.entry - self.stop)).quantize(_CENT)
+        return _rounded(self.gain, abs(self.entry - self.stop))
+
+
+def _rounded(part: Decimal, whole: Decimal, times: Decimal = _ONE) -> Decimal:
+    """The ratio, to two decimals, half to even, whatever anybody has set."""
+    with localcontext(_ROUNDING):
+        return (part / whole * times).quantize(_CENT)
 
 
 def trade(signal: Signal, price: Decimal | None = None) -> Trade:
@@ -73,12 +82,12 @@ def r(signal: Signal, price: Decimal | None = None) -> Decimal:
 
 def planned_percent(signal: Signal, price: Decimal) -> Decimal:
     """How far a level is from the published entry in percent, two decimals, before costs; losses are negative."""
-    return (_moved(signal, price) / signal.entry * _HUNDRED).quantize(_CENT)
+    return _rounded(_moved(signal, price), signal.entry, _HUNDRED)
 
 
 def planned_r(signal: Signal, price: Decimal) -> Decimal:
     """The same in multiples of the risk; the first stop is -1.00."""
-    return (_moved(signal, price) / abs(signal.entry - signal.stop)).quantize(_CENT)
+    return _rounded(_moved(signal, price), abs(signal.entry - signal.stop))
 
 
 def reward_risk(signal: Signal) -> Decimal:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, getcontext, localcontext
 
 import aiohttp
 import pytest
@@ -288,6 +288,15 @@ async def test_requests_beyond_a_burst_are_spaced(binance: exchange.Exchange) ->
     begun = time.monotonic()
     await asyncio.gather(*(binance.now_ms(BTC) for _ in range(exchange.BURST + 6)))
     assert time.monotonic() - begun > 5 * binance._client.rateLimit / 1000
+
+
+async def test_c11_what_ccxt_sets_for_decimals_stays_with_it(url: str) -> None:
+    with localcontext() as common:
+        common.rounding = ROUND_HALF_EVEN
+        async with exchange.Exchange("binance", api_url=url) as door:
+            await door.tick(BTC)
+            await door.closed(BTC, "1h", since=NOW - 5 * HOUR, now_ms=NOW)
+        assert getcontext().rounding == ROUND_HALF_EVEN
 
 
 async def test_c10_each_exchange_is_opened_once_and_closed(url: str) -> None:

@@ -1,6 +1,6 @@
 """What a signal brought, exactly and with the right sign."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
 import pytest
@@ -48,6 +48,14 @@ def test_an_open_signal_has_a_result_only_at_a_price() -> None:
 
 def test_a_price_that_is_given_goes_before_the_one_it_closed_at() -> None:
     assert str(results.percent(signal("long", "100", "95", "110", "110"), Decimal(90))) == "-10.00"
+
+
+def test_c11_a_result_is_the_same_whatever_a_library_has_set_for_decimals() -> None:
+    edge = results.Trade(True, *map(Decimal, ("100", "90", "100", "110")), Decimal("0.1"), Decimal("0.05"))
+    with localcontext() as common:
+        common.rounding, common.prec = ROUND_HALF_UP, 6
+        said = edge.percent
+    assert str(said) == "9.68"  # 9.685, half to even
 
 
 CENTS = st.integers(1, 10_000_000)

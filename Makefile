@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check run prove bench lock clean
+.PHONY: help demo test cover lint check run prove bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -31,8 +31,12 @@ lint: $(READY) ## style, types and import contracts
 	$(VENV)/bin/lint-imports
 
 test: lint ## all checks and tests, on SQLite and on a real PostgreSQL and Redis
+	@# Three workers on two cores, because proofs mostly wait.
+	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+
+cover: $(READY) ## the same tests, measured: how much of core and of all they reach (slower)
 	@$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 3 --dist loadfile $(ARGS)
+	$(PY) -m coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report --include='core/*' --fail-under=95 --skip-covered --sort=cover | tail -n 25
 	@$(PY) -m coverage report --fail-under=90 --format=total

@@ -1,6 +1,7 @@
 """Fixtures for everybody: real databases, a real Redis, an opened stack, and a world without the developer's `.env`."""
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -31,6 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     while _opened:
         _opened.pop().close()
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of collected tests are looked through at every full collection of garbage, which then stops a process for
+    # seconds in the middle of a test: longer than Discord waits for an answer. What is here now stays until the end.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -35,8 +35,8 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    # Thousands of collected tests are looked through at every full collection of garbage, which then stops a process for
-    # seconds in the middle of a test: longer than Discord waits for an answer. What is here now stays until the end.
+    # Thousands of collected tests are looked through at every full collection of garbage, which then stops a process
+    # for seconds in the middle of a test: longer than Discord waits for an answer. They stay until the end anyway.
     gc.collect()
     gc.freeze()
 

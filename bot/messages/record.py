@@ -163,10 +163,14 @@ def head(facts: dict[str, Any], service: catalogue.Service) -> text.Message:
     url = str(facts["url"])
     return text.message(
         text.line(text.bold(f"{service.name}: the record on {facts['day']} (UTC)")),
-        f"{facts['entries']} entries, the last of them with the hash",
+        _standing(int(facts["entries"])),
         text.line(text.Span(str(facts["head"]), "code")),
         "Whoever keeps this message can show later that nothing before it was changed:",
         text.line(text.Span(f"signalstack verify {url}.jsonl --head {facts['head']}", "code")),
         text.line(text.Span(url, live=True)),
         *_fine_print(service),
     )
+
+
+def _standing(entries: int) -> str:
+    return "1 entry, with the hash" if entries == 1 else f"{entries} entries, the last of them with the hash"

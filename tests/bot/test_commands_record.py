@@ -109,16 +109,18 @@ async def test_a_signal_without_entries_is_not_told_from_one_that_does_not_exist
         assert "by its number" in await lite.said(line)
 
 
-def test_the_post_of_the_day_says_the_hash_and_how_to_check_it() -> None:
-    facts = {"day": "2026-01-15", "entries": 1234, "head": "ab" * 32, "url": "https://site.example/record"}
+@pytest.mark.parametrize(
+    ("entries", "standing"),
+    [(1, "1 entry, with the hash"), (1234, "1234 entries, the last of them with the hash")],
+)
+def test_the_post_of_the_day_says_the_hash_and_how_to_check_it(entries: int, standing: str) -> None:
+    facts = {"day": "2026-01-15", "entries": entries, "head": "ab" * 32, "url": "https://site.example/record"}
     parcel = claims.Parcel(
         **dict.fromkeys(claims.Parcel.__slots__)
         | {"kind": "notice", "payload": {"name": "record_head", **facts}, "ambiguities": 0}
     )
     said = messages.render(parcel, None, catalogue.Catalogue(service=catalogue.Service(name="Ann's signals")))
     words = said.plain.replace("\u2060", "")
-    assert words.startswith(
-        "Ann's signals: the record on 2026-01-15 (UTC)\n1234 entries, the last of them with the hash\n"
-    )
+    assert words.startswith(f"Ann's signals: the record on 2026-01-15 (UTC)\n{standing}\n")
     assert "signalstack verify https://site.example/record.jsonl --head " + "ab" * 32 in words
     assert not said.paid

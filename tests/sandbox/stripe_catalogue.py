@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_money, stripe_shapes
+from tests.sandbox import stripe_prices as prices
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_routes import route
 from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
@@ -19,15 +20,10 @@ def _copied(target: Obj, params: Obj, names: str) -> Obj:
 
 @route("POST /v1/products")
 def _product(acc: Account, params: Obj, _: str) -> Obj:
-    need(params, "name")
-    if params.get("id") in acc.tables.get("product", {}):
-        raise ApiError(400, "Product already exists.", code="resource_already_exists", param="id")
-    product = stripe_shapes.product(acc, params["name"], id=params.get("id"), active=truth(params, "active", True))
-    _copied(product, params, "description statement_descriptor tax_code unit_label url images")
-    acc.add(product)
-    acc.emit("product.created", product)
+    product = prices.add_product(acc, params)
     if params.get("default_price_data"):
-        product["default_price"] = new_price(acc, {**params["default_price_data"], "product": product["id"]})["id"]
+        made = prices.add(acc, {**params["default_price_data"], "product": product["id"]})
+        product["default_price"] = made["id"]
     return product
 
 
@@ -41,52 +37,12 @@ def _change_product(acc: Account, params: Obj, object_id: str) -> Obj:
 
 @route("POST /v1/prices")
 def _price(acc: Account, params: Obj, _: str) -> Obj:
-    return new_price(acc, params)
-
-
-def new_price(acc: Account, params: Obj) -> Obj:
-    """A price stands in the account; a lookup key is unique unless `transfer_lookup_key` takes it from another."""
-    need(params, "currency")
-    if params.get("product_data"):
-        params = {**params, "product": _product(acc, params["product_data"], "")["id"]}
-    need(params, "product")
-    acc.get("product", params["product"], "product", 400)
-    amount = whole(params, "unit_amount")
-    if amount is None:
-        message = "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set."
-        raise ApiError(400, message, param="unit_amount")
-    _claim_lookup_key(acc, params)
-    cycle = params.get("recurring")
-    if cycle and cycle.get("interval") not in {"day", "week", "month", "year"}:
-        raise ApiError(400, "Invalid recurring[interval]: must be one of day, week, month, or year", param="recurring")
-    price = stripe_shapes.price(acc, params["product"], amount, params["currency"], cycle)
-    price["active"] = truth(params, "active", True)
-    acc.add(_copied(price, params, "lookup_key nickname"))
-    acc.emit("price.created", price)
-    return price
-
-
-def _claim_lookup_key(acc: Account, params: Obj) -> None:
-    wanted = params.get("lookup_key")
-    holder = next((row for row in acc.all("price") if wanted and row["lookup_key"] == wanted), None)
-    if holder is None:
-        return
-    if not truth(params, "transfer_lookup_key"):
-        message = f"A price (`{holder['id']}`) already uses that lookup key."
-        raise ApiError(400, message, code="resource_already_exists", param="lookup_key")
-    with acc.changing(holder, "price.updated"):
-        holder["lookup_key"] = None
+    return prices.add(acc, params)
 
 
 @route("POST /v1/prices/{id}")
 def _change_price(acc: Account, params: Obj, object_id: str) -> Obj:
-    price = acc.get("price", object_id)
-    if params.get("lookup_key") != price["lookup_key"]:
-        _claim_lookup_key(acc, params)
-    with acc.changing(price, "price.updated"):
-        _copied(price, params, "lookup_key nickname")
-        price["active"] = truth(params, "active", price["active"])
-    return price
+    return prices.change(acc, acc.get("price", object_id), params)
 
 
 _CUSTOMER = "address description email name phone shipping"

@@ -9,6 +9,7 @@ from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_events, stripe_params, stripe_wire
 from tests.sandbox import stripe_lifecycle as lifecycle
+from tests.sandbox import stripe_prices as prices
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
 
@@ -156,6 +157,8 @@ def answer(acc: Account, method: str, path: str, flat: list[tuple[str, str]]) ->
 def _extra(acc: Account, node: Obj, field: str) -> Any:
     """Lists that Stripe includes only when asked."""
     found: list[Obj] | None = None
+    if (node.get("object"), field) == ("price", "currency_options"):
+        return prices.options(acc, node)
     if (node.get("object"), field) == ("checkout.session", "line_items"):
         found = acc.secret(node["id"])["lines"]
     elif (node.get("object"), field) == ("charge", "refunds"):

@@ -219,34 +219,6 @@ def item(acc: Account, sub_id: str, price_obj: Obj, quantity: int, start: int, e
     }
 
 
-def payment_method(acc: Account, customer_id: str, last4: str) -> Obj:
-    address = blank("city country line1 line2 postal_code state")
-    card = blank(
-        "display_brand generated_from networks three_d_secure_usage wallet regulated_status",
-        brand="visa",
-        checks=blank("address_line1_check address_postal_code_check", cvc_check="pass"),
-        country="US",
-        exp_month=12,
-        exp_year=2034,
-        fingerprint=acc.new_id("f", 16)[2:],
-        funding="credit",
-        last4=last4,
-    )
-    return {
-        "id": acc.new_id("pm"),
-        "object": "payment_method",
-        "allow_redisplay": "limited",
-        "billing_details": blank("email name phone tax_id", address=address),
-        "card": card,
-        "created": acc.now(),
-        "customer": customer_id,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": {},
-        "type": "card",
-    }
-
-
 def coupon(acc: Account, **fields: Any) -> Obj:
     return blank(
         "amount_off currency duration_in_months max_redemptions name percent_off redeem_by",

@@ -186,17 +186,19 @@ def check() -> int:
 async def _check_payments(held: "stack.Stack") -> str:
     from webhooks import payments  # noqa: PLC0415
 
-    provider = payments.opened(held.settings, held.catalogue)
-    if provider is None:
+    providers = payments.opened(held.settings, held.catalogue)
+    if not providers:
         raise errors.SignalStackError("switched off; set STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICE_ID")
+    known: dict[str, set[str]] = {}
     try:
-        wanted = [plan.price_id for plan in held.catalogue.plans if plan.price_id]
-        known = {price.price_id for price in await provider.prices(wanted)}
+        for provider in providers:
+            known[provider.name] = {price.price_id for price in await provider.prices()}
     finally:
-        await provider.close()
-    if missing := sorted(set(wanted) - known):
-        raise errors.SignalStackError(f"{provider.name} has no such open price: {', '.join(missing)}")
-    return f"{provider.name} knows {len(known)} prices"
+        for provider in providers:
+            await provider.close()
+    if missing := sorted(set(held.catalogue.by_price) - set().union(*known.values())):
+        raise errors.SignalStackError(f"no such open price: {', '.join(missing)}")
+    return ", ".join(f"{name} knows {len(found)} prices" for name, found in known.items())
 
 
 @cli.command()

@@ -5,15 +5,14 @@ Read from `signalstack.toml`; without the file, a catalogue of one plan that ope
 
 import itertools
 import tomllib
-from collections.abc import Collection
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from core import errors, look
+from core import errors, look, sold
 from core.market import timeframes
 
 
@@ -23,8 +22,10 @@ def _known_timeframe(value: str) -> str:
 
 
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?$")]
-Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,23}$")]
+Symbol = sold.Symbol
+Key = sold.Key
+Plan = sold.Plan
+Policy = sold.Policy
 # Platforms' numbers may be written as numbers; an empty one is not known (yet).
 Number = Annotated[
     str,
@@ -33,11 +34,7 @@ Number = Annotated[
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Exit(_Section):
+class Exit(sold.Section):
     """A part of the way out: `share` of the whole leaves at this part of the way from the entry to the target.
 
     `stop` says where the stop stands from the next candle on: at the entry, or at the target before (which for the
@@ -49,7 +46,7 @@ class Exit(_Section):
     stop: Literal["", "entry", "previous"] = ""
 
 
-class Watch(_Section):
+class Watch(sold.Section):
     """One strategy on one market and timeframe; without `exits` everything leaves at the strategy's target."""
 
     exchange: str = Field(default="binance", pattern=r"^[a-z0-9]{2,30}$")
@@ -76,7 +73,7 @@ class Watch(_Section):
         return f"{self.strategy} {self.exchange} {self.symbol} {self.timeframe}"
 
 
-class Place(_Section):
+class Place(sold.Section):
     """A gated place: a Telegram channel or group (`chat`), or a role and channel on a Discord server.
 
     `symbols` are the markets whose signals are posted there; empty means every watched market.
@@ -105,33 +102,7 @@ class Place(_Section):
         return self.chat if self.platform == "telegram" else self.server
 
 
-class Plan(_Section):
-    """Something a member can subscribe to; `symbols` empty means every watched market.
-
-    `places` empty means every place that carries nothing but the plan's own markets.
-    """
-
-    key: Key
-    name: str = Field(min_length=1, max_length=60)
-    description: str = Field(default="", max_length=300)
-    price_id: str = Field(default="", max_length=100)
-    symbols: frozenset[Symbol] = frozenset()
-    places: frozenset[Key] = frozenset()
-
-    def opens(self, watch: Watch) -> bool:
-        """Whether members of this plan get the signals of this watch."""
-        return not self.symbols or watch.symbol in self.symbols
-
-    def covers(self, symbols: Collection[str]) -> bool:
-        """Whether the plan opens every one of these markets; none named means every market there is."""
-        return not self.symbols or (bool(symbols) and self.symbols.issuperset(symbols))
-
-    def opens_place(self, key: str, symbols: Collection[str]) -> bool:
-        """Whether members of this plan may enter the place `key`, in which these markets are posted."""
-        return self.covers(symbols) and (not self.places or key in self.places)
-
-
-class Service(_Section):
+class Service(sold.Section):
     """How the operator's service calls and shows itself, and the words the law wants.
 
     `colour` is that of links and buttons on light pages, `colour_dark` on dark ones; `logo` is a small PNG or WebP
@@ -161,21 +132,21 @@ class Service(_Section):
     logo: str = Field(default="", max_length=400)
 
 
-class Costs(_Section):
+class Costs(sold.Section):
     """What every result assumes that a trade costs, at the way in and at each way out, in percent of the price."""
 
     fee_percent: Decimal = Field(default=Decimal("0.1"), ge=0, le=5, max_digits=6, decimal_places=4)
     slippage_percent: Decimal = Field(default=Decimal("0.05"), ge=0, le=5, max_digits=6, decimal_places=4)
 
 
-class Record(_Section):
+class Record(sold.Section):
     """The public channels in which the head of the record is posted once a day, as an independent witness."""
 
     telegram: Number = ""
     discord: Number = ""
 
 
-class Intake(_Section):
+class Intake(sold.Section):
     """A source outside whose alerts become signals: POST /intake/{key}; its secret stands in INTAKE_SECRETS.
 
     An alert older than `max_age` seconds, or whose entry is further than `max_distance` percent from the market's last
@@ -189,13 +160,7 @@ class Intake(_Section):
     expires_after: int = Field(default=48, ge=1, le=10_000)
 
 
-class Policy(_Section):
-    """The operator's choices where Stripe's states leave one open."""
-
-    paused_collection_keeps_access: bool = False
-
-
-class Catalogue(_Section):
+class Catalogue(sold.Section):
     """Everything that signalstack.toml can say."""
 
     service: Service = Service()
@@ -216,8 +181,8 @@ class Catalogue(_Section):
 
     @cached_property
     def by_price(self) -> dict[str, Plan]:
-        """Plans by the id of their price at the payment provider."""
-        return {plan.price_id: plan for plan in self.plans if plan.price_id}
+        """Plans by the ids of their prices at the payment provider."""
+        return dict(sold.by_price(self.plans))
 
     def faults(self) -> list[str]:
         """What is wrong with the catalogue as a whole, one sentence each."""
@@ -225,7 +190,7 @@ class Catalogue(_Section):
         for what, keys in (
             ("watch", [watch.key for watch in self.watches]),
             ("plan", [plan.key for plan in self.plans]),
-            ("price_id", [plan.price_id for plan in self.plans if plan.price_id]),
+            ("price_id", [price_id for price_id, _ in sold.by_price(self.plans)]),
             ("place", [place.key for place in self.places]),
             ("intake", [intake.key for intake in self.intakes]),
             ("chat of a place", [place.chat for place in self.places if place.chat]),

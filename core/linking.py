@@ -25,8 +25,8 @@ CODE_LIFE = timedelta(minutes=10)
 COOLDOWN = timedelta(hours=24)
 _WRONG_CODES, _WRONG_SPAN = 5, timedelta(hours=1)
 _WRONG, _LEFT = "link_code_wrong", "account_left"
-_PAID = (models.Subscription, models.Customer, models.Grant, models.Checkout)
-_OWNED = (*_PAID, models.Backtest, models.ApiKey, models.Hook, models.Delivery)
+_PAID = (models.Subscription, models.Customer, models.Grant, models.Checkout, models.Gift)
+_OWNED = (*_PAID, models.Invitation, models.Errand, models.Backtest, models.ApiKey, models.Hook, models.Delivery)
 
 
 @dataclass(frozen=True, slots=True)

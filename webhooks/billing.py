@@ -37,15 +37,16 @@ async def start_checkout(request: web.Request) -> web.Response:
         return site.message(request, "This link does not work", str(error), status=403)
     facts = await _facts(here, ticket)
     offer = facts["offer"]
-    if here.provider is None or offer is None or offer.price is None or facts["running"]:
+    provider = here.provider(offer.price.provider) if offer and offer.price else None
+    if provider is None or facts["running"]:
         return site.page(request, "checkout", **facts)
     try:
-        url = await _pay_page(here, here.provider, ticket.member_id, offer.plan)
+        url = await _pay_page(here, provider, ticket.member_id, checkouts.Choice(offer.plan, offer.price.price_id))
     except errors.UnreachableError:
         return site.message(request, "Not now", _LATER, status=503)
     except errors.RefusedError as error:
         return site.message(request, "One moment", str(error), status=409)
-    return _onward(request, here.provider, url)
+    return _onward(request, provider, url)
 
 
 async def _ticket(request: web.Request, purpose: str) -> links.Ticket:
@@ -63,25 +64,25 @@ async def _facts(here: site.Site, ticket: links.Ticket) -> dict[str, Any]:
             "offer": offer,
             "price": plans.amount(offer.price) if offer and offer.price else "",
             "period": plans.period(offer.price) if offer and offer.price else "",
-            "selling": here.provider is not None,
+            "selling": bool(here.providers),
             "running": bool(await subscriptions.running(session, ticket.member_id, ticket.plan)),
             "portal": links.portal_url(here.stack.settings, ticket.member_id, now=here.now),
             "people": await members.identities(session, ticket.member_id),
         }
 
 
-async def _pay_page(here: site.Site, provider: payments.Provider, member_id: int, plan: catalogue.Plan) -> str:
+async def _pay_page(here: site.Site, provider: payments.Provider, member_id: int, choice: checkouts.Choice) -> str:
     """The address at which this member's one open checkout for the plan is paid."""
     async with here.stack.db.reading() as session:
         customer = await subscriptions.customer_of(session, member_id, provider.name)
     # The second attempt has a key of its own and lets the provider make a new customer.
     for customer_id in (customer, ""):
         async with here.stack.db.transaction() as session:
-            row = await checkouts.reserve(session, member_id, plan, provider=provider.name, now=here.now)
+            row = await checkouts.reserve(session, member_id, choice, provider=provider.name, now=here.now)
         if row.url:
             return row.url
         try:
-            made = await provider.checkout(_order(here, row, plan, customer_id))
+            made = await provider.checkout(_order(here, row, choice.plan, customer_id))
         except (payments.ConflictError, errors.RefusedError) as error:
             await _given_up(here, row, error)
             continue
@@ -153,17 +154,24 @@ async def open_portal(request: web.Request) -> web.Response:
     except errors.RefusedError as error:
         return site.message(request, "This link does not work", str(error), status=403)
     async with here.stack.db.reading() as session:
-        name = here.provider.name if here.provider else ""
-        customer = await subscriptions.customer_of(session, ticket.member_id, name)
-    if here.provider is None or not customer:
+        provider, customer = await _customer(session, here, ticket.member_id)
+    if provider is None:
         text = "There is no payment of yours that could be managed here. Send /subscribe to the bot to begin one."
         return site.message(request, "Nothing to manage yet", text, status=404)
     try:
-        url = await here.provider.portal(customer, f"{here.stack.settings.public_url}/")
+        url = await provider.portal(customer, f"{here.stack.settings.public_url}/")
     except (errors.UnreachableError, payments.ConflictError, errors.RefusedError) as error:
         log.warning("portal_not_opened", error=str(error))
         return site.message(request, "Not now", _LATER, status=503)
-    return _onward(request, here.provider, url)
+    return _onward(request, provider, url)
+
+
+async def _customer(session: AsyncSession, here: site.Site, member_id: int) -> tuple[payments.Provider | None, str]:
+    """Where the member pays, and who they are there; nobody for who never did."""
+    for provider in here.providers:
+        if customer := await subscriptions.customer_of(session, member_id, provider.name):
+            return provider, customer
+    return None, ""
 
 
 # --- the provider's events
@@ -174,8 +182,8 @@ def events_of(name: str) -> guard.Handler:
 
     async def take_event(request: web.Request) -> web.Response:
         here = site.of(request)
-        provider = here.provider
-        if provider is None or provider.name != name:
+        provider = here.provider(name)
+        if provider is None:
             raise web.HTTPNotFound
         event = await guard.vouched(request, name, lambda raw: provider.verify(raw, request.headers))
         await here.tray.put(name, event.id, event.kind, event.body)

@@ -110,9 +110,10 @@ KEY = web.AppKey("glances", Glances)
 
 async def _slowly(session: AsyncSession, here: site.Site, last: Sequence[arrivals.Arrivals], at: float) -> _Slow:
     event = None
-    if here.provider is not None:
+    if here.providers:
         inbox = models.Inbox
-        told = select(func.max(inbox.received_at)).where(inbox.source == here.provider.name)
+        names = [provider.name for provider in here.providers]
+        told = select(func.max(inbox.received_at)).where(inbox.source.in_(names))
         event = await session.scalar(told)
     took = await arrivals.seconds(session, [one.signal_id for one in last])
     return _Slow(at + _SLOW, await uptime.days(session, now=here.now), event, took)
@@ -132,7 +133,7 @@ async def _glance(
         "counted": counted,
         "results": await _results(session),
         "offers": [offered(offer) for offer in await plans.offers(session, book)],
-        "selling": here.provider is not None,
+        "selling": bool(here.providers),
         "markets": sorted(symbols),
         "watched": await watched.markets(session, book, now=now),
         "last": last,

@@ -21,7 +21,7 @@ async def show_plans(request: web.Request) -> web.Response:
         offers = [glance.offered(offer) for offer in await plans.offers(session, book)]
         bot = await billing.bot_name(session)
     markets = sorted({watch.symbol for watch in book.watches})
-    return site.page(request, "plans", offers=offers, bot=bot, markets=markets, selling=here.provider is not None)
+    return site.page(request, "plans", offers=offers, bot=bot, markets=markets, selling=bool(here.providers))
 
 
 async def terms(request: web.Request) -> web.Response:

@@ -1,32 +1,20 @@
 """Prices: what plans cost is asked of the provider now and then, and kept for pages and chats."""
 
-from core import health
+from core import health, sold
 from core.billing import plans
 from webhooks import payments, site
 
 
 async def refresh(here: site.Site, provider: payments.Provider) -> None:
-    """Every plan has the price the provider names now; one that cannot be bought has none, and an alarm says so."""
-    sold = [plan for plan in here.stack.catalogue.plans if plan.price_id]
-    found = {price.price_id: price for price in await provider.prices([plan.price_id for plan in sold])}
+    """Every plan has the prices the provider names now; an alarm stands for one that cannot be paid."""
+    found = await provider.prices()
+    known = {price.price_id for price in found}
     async with here.stack.db.transaction() as session:
-        for plan in sold:
-            key, price = f"price_missing:{plan.key}", found.get(plan.price_id)
-            if price is None:
-                text = (
-                    f"The plan {plan.key} cannot be bought: its price {plan.price_id} is unknown, archived or unusual."
-                )
-                await plans.forget(session, plan.key)
-                await health.alarm(session, key, text, now=here.now)
+        await plans.keep(session, provider.name, found, now=here.now)
+        for price_id, plan in sold.by_price(here.stack.catalogue.plans):
+            key = f"price_missing:{price_id}"
+            if price_id in known:
+                await health.clear(session, key, now=here.now)
                 continue
-            await plans.keep(
-                session,
-                plan.key,
-                price_id=price.price_id,
-                amount=price.amount,
-                currency=price.currency,
-                interval=price.interval,
-                interval_count=price.interval_count,
-                now=here.now,
-            )
-            await health.clear(session, key, now=here.now)
+            text = f"The plan {plan.key} cannot be bought at the price {price_id}: it is unknown, archived or unusual."
+            await health.alarm(session, key, text, now=here.now)

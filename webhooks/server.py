@@ -1,7 +1,8 @@
 """Role "webhooks": the site, and the loops that turn what the payment provider says into access."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -61,8 +62,8 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     reference.add_to(app)
 
     async def close(_: web.Application) -> None:
-        if here.provider is not None:
-            await here.provider.close()
+        for provider in here.providers:
+            await provider.close()
         await here.limiter.close()
 
     app.on_cleanup.append(close)
@@ -131,13 +132,21 @@ def _loops(app: web.Application, stop: asyncio.Event) -> Iterator[loops.Loop]:
     yield loops.Loop(here, stop, "site", _answering, every=15)
     yield loops.Loop(here, stop, "stream", streams.step, every=1, topic="record", last=streams.close)
     yield loops.Loop(here, stop, "hooks", sender.step, every=2, topic=hooks.TOPIC, last=sender.stop)
-    if (provider := here.provider) is None:
-        return
+    for provider in here.providers:
+        yield from _paying(here, provider, stop)
+
+
+def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -> Iterator[loops.Loop]:
+    """What is done for one payment provider; the first one's parts are named as if there were no other."""
+    suffix = "" if provider is here.providers[0] else f".{provider.name}"
     sweeping = sweep.Sweep(here, provider)
-    topic = f"inbox:{provider.name}"
-    yield loops.Loop(here, stop, "inbox", lambda: events.work_off(here, provider), every=2, topic=topic)
-    yield loops.Loop(here, stop, "prices", lambda: prices.refresh(here, provider), every=3600, beats=False)
-    yield loops.Loop(here, stop, "sweep", sweeping.round, every=60, beats=False, last=sweeping.stop)
+
+    def loop(name: str, step: Callable[[], Awaitable[object]], every: float, **more: Any) -> loops.Loop:
+        return loops.Loop(here, stop, name + suffix, step, every=every, **more)
+
+    yield loop("inbox", lambda: events.work_off(here, provider), 2, topic=f"inbox:{provider.name}")
+    yield loop("prices", lambda: prices.refresh(here, provider), 3600, beats=False)
+    yield loop("sweep", sweeping.round, 60, beats=False, last=sweeping.stop)
 
 
 async def _answering() -> None:

@@ -50,10 +50,10 @@ def assets(service: catalogue.Service) -> Assets:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What handlers work with; `provider` is None where members cannot pay."""
+    """What handlers work with; there are no `providers` where members cannot pay."""
 
     stack: stack.Stack
-    provider: payments.Provider | None
+    providers: tuple[payments.Provider, ...]
     metrics: Metrics = field(default_factory=Metrics)
     limiter: limits.Limits = field(default_factory=limits.Limits)
     tray: Tray = field(init=False)
@@ -65,6 +65,10 @@ class Site:
     def now(self) -> datetime:
         """This moment by the stack's clock."""
         return self.stack.clock()
+
+    def provider(self, name: str) -> payments.Provider | None:
+        """The provider of this name, if it is switched on."""
+        return next((one for one in self.providers if one.name == name), None)
 
 
 KEY = web.AppKey("site", Site)
@@ -138,7 +142,7 @@ def elsewhere(url: str) -> web.Response:
 def safe_headers(site: Site) -> dict[str, str]:
     """What tells a browser that pages run no script but ours, load nothing from elsewhere and are in nobody's frame."""
     # Browsers hold redirects of a form against form-action too, so the provider's pages are named there.
-    targets = " ".join(("'self'", *(site.provider.origins if site.provider else ())))
+    targets = " ".join(("'self'", *(origin for provider in site.providers for origin in provider.origins)))
     headers = {
         "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
         f"img-src 'self'; base-uri 'none'; form-action {targets}; frame-ancestors 'none'",

@@ -6,6 +6,7 @@ plan), `pending` (completed, the money is still on its way), `paid`, `failed`, `
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, update
@@ -17,6 +18,7 @@ from core import catalogue, db, errors, models
 _LIFE = timedelta(hours=23)
 _SHORTEST = timedelta(minutes=40)
 _PENDING = timedelta(days=14)
+_WANTED = ("price_id", "currency", "quantity", "trial_days", "gift", "partner_id")
 # What a checkout may still become: paying settles everything, and nothing undoes it.
 _FROM = {
     "pending": ("open",),
@@ -31,26 +33,48 @@ def idempotency_key(checkout: models.Checkout) -> str:
     return f"checkout-{checkout.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody wants to buy: a plan at a price, in a currency (empty: the price's own), for so many people."""
+
+    plan: catalogue.Plan
+    price_id: str = ""
+    currency: str = ""
+    quantity: int = 1
+    trial_days: int = 0
+    gift: bool = False
+    partner_id: int | None = None
+
+    def fits(self, checkout: models.Checkout) -> bool:
+        """Whether the checkout is an attempt to pay for just this."""
+        mine = (self.price_id, self.currency, self.quantity, self.trial_days, self.gift)
+        return mine == (checkout.price_id, checkout.currency, checkout.quantity, checkout.trial_days, checkout.gift)
+
+
 async def reserve(
-    session: AsyncSession, member_id: int, plan: catalogue.Plan, *, provider: str, now: datetime
+    session: AsyncSession, member_id: int, choice: Choice, *, provider: str, now: datetime
 ) -> models.Checkout:
     """The one open checkout of this member for this plan: the one that is there, or a new one without address.
 
-    Raises RefusedError while an earlier payment for the plan is still on its way.
+    The one that is there may be for another choice; the caller looks. Raises RefusedError while an earlier payment for
+    the plan is still on its way.
     """
-    await _sweep_out(session, member_id, plan.key, now)
-    mine = (models.Checkout.member_id == member_id, models.Checkout.plan == plan.key)
-    if await session.scalar(select(models.Checkout.id).where(*mine, models.Checkout.state == "pending").limit(1)):
+    plan, gift = choice.plan.key, choice.gift
+    await _sweep_out(session, member_id, plan, now)
+    table = models.Checkout
+    mine = (table.member_id == member_id, table.plan == plan, table.gift.is_(gift))
+    if await session.scalar(select(table.id).where(*mine, table.state == "pending").limit(1)):
         raise errors.RefusedError(
             "Your payment for this plan is still on its way. We write to you in the chat as soon as it has arrived."
         )
-    row = {"member_id": member_id, "plan": plan.key, "provider": provider, "state": "open"}
+    wanted = {name: getattr(choice, name) for name in _WANTED}
+    row = {"member_id": member_id, "plan": plan, "provider": provider, "state": "open", **wanted}
     await session.execute(
-        db.insert(session, models.Checkout)
+        db.insert(session, table)
         .values(**row, created_at=now, expires_at=now + _LIFE)
-        .on_conflict_do_nothing(index_elements=["member_id", "plan"], index_where=text("state = 'open'"))
+        .on_conflict_do_nothing(index_elements=["member_id", "plan", "gift"], index_where=text("state = 'open'"))
     )
-    found = await session.scalars(select(models.Checkout).where(*mine, models.Checkout.state == "open"))
+    found = await session.scalars(select(table).where(*mine, table.state == "open"))
     return found.one()
 
 

@@ -1,7 +1,7 @@
 """Plans: what can be subscribed to, and what each plan costs as the payment provider last said."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,60 +20,69 @@ _DIGITS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Priced:
+    """What one price of a plan costs in one currency; `amount` in the smallest unit, `main` for the price's own one."""
+
+    plan: str
+    price_id: str
+    amount: int
+    currency: str
+    interval: str
+    interval_count: int
+    main: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
-    """A plan of the catalogue with its price; without a price it cannot be bought now."""
+    """A plan of the catalogue with what it costs now, in the catalogue's order; without prices it cannot be bought."""
 
     plan: catalogue.Plan
-    price: models.PlanPrice | None
+    prices: tuple[models.PlanPrice, ...] = ()
+
+    @property
+    def price(self) -> models.PlanPrice | None:
+        """The first price in its own currency: the one that is named where there is room for one."""
+        return self.prices[0] if self.prices else None
+
+    def priced(self, price_id: str, currency: str) -> models.PlanPrice | None:
+        """The price of this id in this currency (empty: its own), if the plan can be bought so."""
+        fits = (one for one in self.prices if one.price_id == price_id)
+        return next((one for one in fits if one.currency == currency.upper() or (not currency and one.main)), None)
 
 
 async def offers(session: AsyncSession, book: catalogue.Catalogue) -> Sequence[Offer]:
-    """Every plan in the order of the catalogue; a price that belongs to another price id than now is left out."""
-    prices = {price.plan: price for price in await session.scalars(select(models.PlanPrice))}
+    """Every plan in the order of the catalogue; a price that the catalogue does not name any more is left out."""
+    rows = await session.scalars(select(models.PlanPrice).order_by(models.PlanPrice.position))
+    prices = rows.all()
     return [Offer(plan, _current(plan, prices)) for plan in book.plans]
 
 
 async def offer(session: AsyncSession, book: catalogue.Catalogue, plan_key: str) -> Offer | None:
-    """One plan with its price, or None when the catalogue does not know the plan."""
+    """One plan with its prices, or None when the catalogue does not know the plan."""
     plan = book.by_key.get(plan_key)
     if plan is None:
         return None
-    price = await session.get(models.PlanPrice, plan_key)
-    return Offer(plan, _current(plan, {plan_key: price} if price else {}))
+    mine = select(models.PlanPrice).where(models.PlanPrice.plan == plan_key)
+    return Offer(plan, _current(plan, (await session.scalars(mine.order_by(models.PlanPrice.position))).all()))
 
 
-def _current(plan: catalogue.Plan, prices: Mapping[str, models.PlanPrice]) -> models.PlanPrice | None:
-    price = prices.get(plan.key)
-    return price if price is not None and plan.price_id and price.price_id == plan.price_id else None
+def _current(plan: catalogue.Plan, prices: Iterable[models.PlanPrice]) -> tuple[models.PlanPrice, ...]:
+    return tuple(price for price in prices if price.plan == plan.key and price.price_id in plan.price_ids)
 
 
-async def keep(
-    session: AsyncSession,
-    plan_key: str,
-    *,
-    price_id: str,
-    amount: int,
-    currency: str,
-    interval: str,
-    interval_count: int,
-    now: datetime,
-) -> None:
-    """This is what the plan costs; `amount` in the smallest unit of the currency."""
-    values = {
-        "price_id": price_id,
-        "amount": amount,
-        "currency": currency.upper(),
-        "interval": interval,
-        "interval_count": interval_count,
-        "updated_at": now,
-    }
-    row = db.insert(session, models.PlanPrice).values(plan=plan_key, **values)
-    await session.execute(row.on_conflict_do_update(index_elements=["plan"], set_=values))
-
-
-async def forget(session: AsyncSession, plan_key: str) -> None:
-    """The plan has no price and cannot be bought until it is kept again."""
-    await db.execute(session, delete(models.PlanPrice).where(models.PlanPrice.plan == plan_key))
+async def keep(session: AsyncSession, provider: str, prices: Sequence[Priced], *, now: datetime) -> None:
+    """These, in this order, are all the prices that can be paid at the provider."""
+    await db.execute(session, delete(models.PlanPrice).where(models.PlanPrice.provider == provider))
+    session.add_all(
+        models.PlanPrice(
+            **{**asdict(price), "currency": price.currency.upper()},
+            provider=provider,
+            position=position,
+            updated_at=now,
+        )
+        for position, price in enumerate(prices)
+    )
+    await session.flush()
 
 
 def amount(price: models.PlanPrice) -> str:

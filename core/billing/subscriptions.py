@@ -59,11 +59,28 @@ class Snapshot:
     """The checkout session that led to it, when the reading began there."""
     plan: str = ""
     """What the price itself says it is for; asked only when the catalogue does not know the price."""
+    item_id: str = ""
+    """The provider's name for the line of the subscription that its price stands on."""
+    quantity: int = 1
+    amount: int | None = None
+    currency: str = ""
+    interval: str = ""
+    interval_count: int = 1
+    card: str = ""
+    """How the member knows the card that will be charged: "Visa 4242"; empty for other ways to pay."""
+    card_expires: str = ""
+    """The last month of that card, as "2027-03"."""
+    fingerprint: str = ""
+    """The same for the same card, whoever shows it; never stored as it is."""
+    claims: tuple[str, ...] = ()
+    """Payments of it that were taken back or disputed, as far as this reading saw them."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The snapshot as JSON values."""
+        """The snapshot as JSON values, without what must not be stored."""
         return {
-            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
+            if name != "fingerprint"
         }
 
 
@@ -113,6 +130,9 @@ async def apply(
         await _linked(session, snapshot, row.member_id, now)
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
     row.snapshot, row.read_at = snapshot.as_dict(), snapshot.read_at
+    row.quantity, row.amount, row.currency = snapshot.quantity, snapshot.amount, snapshot.currency.upper()
+    row.interval, row.interval_count, row.ended_at = snapshot.interval, snapshot.interval_count, snapshot.ended_at
+    row.claims = [*dict.fromkeys([*row.claims, *snapshot.claims])]
     row.cancels_at = cancels_at(snapshot)
     row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy) if row.plan else None
     await session.flush()
@@ -123,7 +143,7 @@ async def apply(
 
 async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> models.Subscription:
     key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
-    fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": ""}
+    fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": "", "claims": []}
     moments = {"created_at": now, "read_at": snapshot.read_at}
     insert = db.insert(session, models.Subscription).values(**key, **fresh, **moments)
     await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))

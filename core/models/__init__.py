@@ -4,7 +4,17 @@ Use as `models.Delivery`: one name for each table, wherever it is defined.
 """
 
 from core.models.base import Base
-from core.models.billing import Checkout, Customer, PlanPrice, Subscription
+from core.models.billing import (
+    Checkout,
+    Customer,
+    Errand,
+    Gift,
+    Invitation,
+    Partner,
+    PlanPrice,
+    Subscription,
+    Trial,
+)
 from core.models.ledgers import Delivery, Inbox, State, Upload
 from core.models.market import Candle, Market
 from core.models.members import ApiKey, Audit, Grant, Identity, LinkRequest, Member
@@ -24,7 +34,9 @@ __all__ = [
     "Checkout",
     "Customer",
     "Delivery",
+    "Errand",
     "Figure",
+    "Gift",
     "Grant",
     "Heartbeat",
     "Hook",
@@ -32,10 +44,12 @@ __all__ = [
     "Identity",
     "Inbox",
     "Incident",
+    "Invitation",
     "Lease",
     "LinkRequest",
     "Market",
     "Member",
+    "Partner",
     "Place",
     "PlacePlan",
     "PlanPrice",
@@ -49,6 +63,7 @@ __all__ = [
     "State",
     "Subscription",
     "Switch",
+    "Trial",
     "Upload",
     "Uptime",
 ]

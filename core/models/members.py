@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.columns import BigId
-from core.models.base import Base
+from core.models.base import Base, partial
 
 
 class Member(Base):
@@ -24,6 +24,8 @@ class Member(Base):
     deleted_at: Mapped[datetime | None]
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     moved_at: Mapped[datetime | None]
+    partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"), index=True)
+    """Who brought them; the first one stays."""
 
 
 class Identity(Base):
@@ -68,7 +70,11 @@ class ApiKey(Base):
 
 
 class Grant(Base):
-    """Access that an operator gave by hand; for ever when `until` is empty."""
+    """Access that somebody gave: an operator by hand, who pays for a seat, or who paid for a gift; `source` says which.
+
+    For ever when `until` is empty. A seat has its number and the subscription that pays for it; `until` is then what
+    that subscription gives. `told` is what the member last heard of it.
+    """
 
     __tablename__ = "grants"
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -79,6 +85,26 @@ class Grant(Base):
     granted_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    source: Mapped[str] = mapped_column(String(8), default="operator", server_default="operator")
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"))
+    seat: Mapped[int | None]
+    told: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    __table_args__ = (
+        partial(
+            "uq_grants_seat",
+            "subscription_id",
+            "seat",
+            where="subscription_id IS NOT NULL AND revoked_at IS NULL",
+            unique=True,
+        ),
+        partial(
+            "uq_grants_member_seat",
+            "subscription_id",
+            "member_id",
+            where="subscription_id IS NOT NULL AND revoked_at IS NULL",
+            unique=True,
+        ),
+    )
 
 
 class Audit(Base):

@@ -25,6 +25,9 @@ COVERED = {
     "customers": "customers",
     "grants": "grants",
     "checkouts": "checkouts",
+    "gifts": "gifts",
+    "invitations": "invitations",
+    "errands": "errands",
     "backtests": "backtests",
     "api_keys": "api_keys",
     "hooks": "hooks",
@@ -46,11 +49,12 @@ IMPERSONAL = frozenset(
         "incidents",
         "leases",
         "markets",
+        "partners",
         "place_plans",
         "places",
         "plan_prices",
     }
-    | {"record_entries", "rounds", "scan_marks", "signal_events", "signals", "switches", "uploads", "uptimes"}
+    | {"record_entries", "rounds", "scan_marks", "signal_events", "signals", "switches", "trials", "uploads", "uptimes"}
 )
 """Tables that hold nothing about one member but, at most, the member's number or an operator's own."""
 
@@ -99,6 +103,9 @@ async def _owned(session: AsyncSession, member_id: int) -> dict[str, Any]:
         models.Customer,
         models.Grant,
         models.Checkout,
+        models.Gift,
+        models.Invitation,
+        models.Errand,
         models.Backtest,
         models.ApiKey,
         models.Hook,
@@ -108,7 +115,7 @@ async def _owned(session: AsyncSession, member_id: int) -> dict[str, Any]:
         rows = await session.scalars(
             select(table).where(table.member_id == member_id).order_by(*table.__table__.primary_key)
         )
-        found[table.__tablename__] = _rows(rows, "hash")
+        found[table.__tablename__] = _rows(rows, "hash", "code_hash")
     return found
 
 

@@ -1,7 +1,7 @@
 """A member is gone: nothing personal is left, and what the law wants kept stands under the member's number alone.
 
-What stays: subscriptions, customers, checkouts and grants (accounting), the operators' record, and the bare outcomes of
-deliveries. An account that is still inside a gated place is put out first; its number goes with `sweep`, afterwards.
+What stays: subscriptions, customers, checkouts, gifts, errands and grants (accounting), the operators' record, and the
+bare outcomes of deliveries. An account that is still inside a gated place is put out first; its number goes with `sweep`, afterwards.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from core.models import (
     Grant,
     Identity,
     Inbox,
+    Invitation,
     LinkRequest,
     Member,
     Place,
@@ -80,6 +81,9 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     grants = update(Grant).where(Grant.member_id == member_id)
     await db.execute(session, grants.values(reason=""))
     await db.execute(session, grants.where(Grant.revoked_at.is_(None)).values(revoked_at=now))
+    invited = update(Invitation).where(Invitation.member_id == member_id)
+    await db.execute(session, invited.where(Invitation.used_at.is_(None)).values(withdrawn_at=now))
+    await db.execute(session, invited.values(note=""))
     pages = update(Checkout).where(Checkout.member_id == member_id)
     await db.execute(session, pages.where(Checkout.state == "open").values(state="expired"))
     await db.execute(session, pages.values(url=None))

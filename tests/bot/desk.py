@@ -63,9 +63,10 @@ class Chat:
 
     async def priced(self, *keys: catalogue.Plan) -> None:
         async with self.db.transaction() as session:
-            for plan in keys or self.book.plans:
-                price = {"amount": 2900, "currency": "usd", "interval": "month", "interval_count": 1}
-                await plans.keep(session, plan.key, price_id=plan.price_id, now=self.now, **price)
+            priced = [
+                plans.Priced(plan.key, plan.price_id, 2900, "usd", "month", 1) for plan in keys or self.book.plans
+            ]
+            await plans.keep(session, "stripe", priced, now=self.now)
 
     async def published(self, *rows: models.Base) -> None:
         async with self.db.transaction() as session:

@@ -64,7 +64,18 @@ async def _paid(session: Any, member_id: int, now: datetime, *, charged: bool) -
         models.Grant(member_id=member_id, plan="ether", reason="friend of Bob", granted_by="cli", created_at=now)
     )
     page = {"plan": "all", "provider": "stripe", "session_id": "cs_kept", "url": "https://pay.example/canary"}
-    session.add(models.Checkout(member_id=member_id, state="open", created_at=now, expires_at=now + DAY, **page))
+    session.add(
+        attempt := models.Checkout(member_id=member_id, state="open", created_at=now, expires_at=now + DAY, **page)
+    )
+    await session.flush()
+    bought = {"plan": "all", "interval": "month", "interval_count": 1, "amount": 2900, "currency": "USD"}
+    bought |= {"payment_id": "pi_kept", "status": "paid", "created_at": now, "read_at": now}
+    session.add(gift := models.Gift(member_id=member_id, checkout_id=attempt.id, **bought))
+    await session.flush()
+    code = {"code_hash": "1" * 64, "note": "canary's friend", "created_at": now, "expires_at": now + DAY}
+    session.add(models.Invitation(member_id=member_id, gift_id=gift.id, **code))
+    errand = {"key": "cancel:sub_kept", "provider": "stripe", "act": "cancel", "target": "sub_kept", "state": "done"}
+    session.add(models.Errand(member_id=member_id, why="paid twice", created_at=now, not_before=now, **errand))
     asked = {"key": "canary:1", "platform": "telegram", "address": "700123456", "request": {"symbol": "BTC/USDT"}}
     session.add(models.Backtest(member_id=member_id, created_at=now, **asked))
     key = {"name": "canary's laptop", "prefix": "abcdefgh", "hash": "0" * 64}

@@ -48,8 +48,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert (ether.exchange, ether.timeframe, bitcoin.params) == ("binance", "1h", {"window": 20})
     assert set(book.by_key) == {"all", "ether"}
     assert set(book.by_price) == {"price_1"}
-    assert [book.by_key["all"].opens(watch) for watch in book.watches] == [True, True]
-    assert [book.by_key["ether"].opens(watch) for watch in book.watches] == [False, True]
+    assert [book.by_key["all"].covers([watch.symbol]) for watch in book.watches] == [True, True]
+    assert [book.by_key["ether"].covers([watch.symbol]) for watch in book.watches] == [False, True]
     assert book.faults() == []
 
 

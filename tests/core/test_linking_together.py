@@ -91,7 +91,9 @@ async def test_open_checkouts_of_the_given_up_member_expire(database: db.Databas
     guest, payer = await account(database, now), await account(database, now, "discord", days=30)
     async with database.transaction() as session:
         for who in (guest, payer):
-            await checkouts.reserve(session, who.member_id, people.BITCOIN, provider="stripe", now=now)
+            await checkouts.reserve(
+                session, who.member_id, checkouts.Choice(people.BITCOIN), provider="stripe", now=now
+            )
 
     assert await linked(database, guest, payer, now) == "linked"
 

@@ -33,8 +33,7 @@ def book(*gated: catalogue.Place) -> catalogue.Catalogue:
 
 async def stock(session: AsyncSession, held: catalogue.Catalogue, now: datetime) -> None:
     """The plan has a price, and the places are there."""
-    price = {"amount": 2900, "currency": "usd", "interval": "month", "interval_count": 1}
-    await plans.keep(session, ALL.key, price_id=ALL.price_id, now=now, **price)
+    await plans.keep(session, "stripe", [plans.Priced(ALL.key, ALL.price_id, 2900, "usd", "month", 1)], now=now)
     await places.sync(session, held, now=now)
 
 

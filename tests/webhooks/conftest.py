@@ -48,8 +48,7 @@ class World:
     async def settle(self) -> None:
         """Every event has arrived and was worked off."""
         await self.stripe.delivery.settled()
-        assert self.here.provider is not None
-        while await events.work_off(self.here, self.here.provider):
+        while await events.work_off(self.here, self.here.providers[0]):
             pass
 
     async def checkout(self, member_id: int, plan: str = "signals") -> str:
@@ -120,8 +119,8 @@ async def open_world(
         stripe.webhook_url = f"{url}/webhooks/stripe"
         http = await opened.enter_async_context(aiohttp.ClientSession())
         here = app[site.KEY]
-        if here.provider is not None:
-            await prices.refresh(here, here.provider)
+        for provider in here.providers:
+            await prices.refresh(here, provider)
         yield World(made, stripe, here, url, http, app)
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from core import db, errors, models, stack
+from core.billing import plans
 from tests.webhooks.conftest import API_KEY, SECRET, World
 from tests.webhooks.test_events import event, post, signed
 from webhooks import guard, loops, server
@@ -70,8 +71,9 @@ async def test_member_hears_of_the_payment_while_the_role_runs(worlds: Any) -> N
         await until(all_beat)
     assert await beats(world.stack.db) == {"webhooks.sweep"} or await beats(world.stack.db) == set()
     async with world.stack.db.reading() as session:
-        price = await session.get(models.PlanPrice, "signals")
-        assert price is not None
+        offer = await plans.offer(session, world.stack.catalogue, "signals")
+        assert offer is not None
+        assert (price := offer.price) is not None
         assert (price.amount, price.currency) == (2900, "USD")
 
 

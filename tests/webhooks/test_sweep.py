@@ -16,8 +16,7 @@ DAY = 86_400
 
 @pytest.fixture
 async def sweeping(both: World) -> AsyncIterator[sweep.Sweep]:
-    assert both.here.provider is not None
-    made = sweep.Sweep(both.here, both.here.provider)
+    made = sweep.Sweep(both.here, both.here.providers[0])
     yield made
     await made.stop()
 
@@ -50,13 +49,12 @@ async def test_s21_endpoint_gone_for_four_days_converges(both: World, sweeping: 
 async def test_checkout_that_nobody_told_of_is_read_even_if_stripe_lists_no_lost_event(
     world: World, monkeypatch: Any
 ) -> None:
-    assert world.here.provider is not None
-    sweeping = sweep.Sweep(world.here, world.here.provider)
+    sweeping = sweep.Sweep(world.here, world.here.providers[0])
 
     async def none_missed(since: Any) -> list[Any]:
         return []
 
-    monkeypatch.setattr(world.here.provider, "missed", none_missed)
+    monkeypatch.setattr(world.here.providers[0], "missed", none_missed)
     anna = await world.member()
     world.stripe.delivery.mode = "drop"
     world.stripe.pay(await world.checkout(anna))
@@ -66,13 +64,12 @@ async def test_checkout_that_nobody_told_of_is_read_even_if_stripe_lists_no_lost
 
 
 async def test_subscription_near_its_end_is_read_again_before_access_is_lost(world: World, monkeypatch: Any) -> None:
-    assert world.here.provider is not None
-    sweeping = sweep.Sweep(world.here, world.here.provider)
+    sweeping = sweep.Sweep(world.here, world.here.providers[0])
 
     async def none_missed(since: Any) -> list[Any]:
         return []
 
-    monkeypatch.setattr(world.here.provider, "missed", none_missed)
+    monkeypatch.setattr(world.here.providers[0], "missed", none_missed)
     anna = await world.member()
     await world.subscribe(anna)
     world.stripe.delivery.mode = "drop"
@@ -84,8 +81,7 @@ async def test_subscription_near_its_end_is_read_again_before_access_is_lost(wor
 
 
 async def test_s22_sweep_while_stripe_is_away_changes_nothing(world: World) -> None:
-    assert world.here.provider is not None
-    sweeping = sweep.Sweep(world.here, world.here.provider)
+    sweeping = sweep.Sweep(world.here, world.here.providers[0])
     anna = await world.member()
     await world.subscribe(anna)
     world.stripe.fault("503", count=None)
@@ -96,8 +92,7 @@ async def test_s22_sweep_while_stripe_is_away_changes_nothing(world: World) -> N
 
 
 async def test_s11_subscription_that_nobody_owns_becomes_an_alarm_until_it_is_linked(world: World) -> None:
-    assert world.here.provider is not None
-    sweeping = sweep.Sweep(world.here, world.here.provider)
+    sweeping = sweep.Sweep(world.here, world.here.providers[0])
     anna = await world.member()
     world.stripe.delivery.mode = "hold"
     session = await world.checkout(anna)
@@ -140,18 +135,16 @@ async def test_one_process_sweeps_at_a_time_and_leaves_in_good_order(both: World
 
 
 async def test_lost_events_are_listed_page_by_page(world: World) -> None:
-    assert world.here.provider is not None
     world.stripe.delivery.mode = "drop"
     for number in range(130):
         world.stripe.account.emit("customer.created", {"id": f"cus_{number}", "object": "customer"})
-    found = await world.here.provider.missed(world.now - timedelta(days=1))
+    found = await world.here.providers[0].missed(world.now - timedelta(days=1))
     told = [one["id"] for one in world.stripe.events]
     assert [one.id for one in found][-130:] == told[-130:]
 
 
 async def test_sweep_reads_no_subscription_that_is_over_or_was_read_just_now(world: World) -> None:
-    assert world.here.provider is not None
-    sweeping = sweep.Sweep(world.here, world.here.provider)
+    sweeping = sweep.Sweep(world.here, world.here.providers[0])
     over = await world.subscribe(await world.member("Over"))
     await world.subscribe(await world.member("On"))
     world.stripe.cancel(over, at_period_end=False)
@@ -164,7 +157,7 @@ async def test_sweep_reads_no_subscription_that_is_over_or_was_read_just_now(wor
 
 
 async def test_reading_that_is_refused_leaves_the_others_to_be_read(world: World, monkeypatch: Any) -> None:
-    provider = world.here.provider
+    provider = world.here.providers[0]
     assert provider is not None
     members = [await world.member(name) for name in ("Anna", "Bert")]
     subs = [await world.subscribe(member) for member in members]

@@ -129,7 +129,7 @@ async def checkout(call: frame.Call) -> frame.Reply:
     stack, member = call.here.stack, call.caller.member_id
     async with stack.db.reading() as session:
         on_offer = [one for one in await plans.offers(session, stack.catalogue) if one.price]
-        if call.here.provider is None or not on_offer:
+        if not call.here.providers or not on_offer:
             raise frame.RefusalError(409, "not_selling", "Nothing can be bought now; ask the operator.")
         offer = _chosen(call.body.plan, on_offer)
         if await subscriptions.running(session, member, offer.plan.key):

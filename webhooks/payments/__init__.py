@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core import catalogue, errors, models, settings
-from core.billing import subscriptions
+from core.billing import plans, subscriptions
 
 
 class ConflictError(errors.SignalStackError):
@@ -30,13 +30,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an event is about: at most one of the ids is set; none when nothing of ours follows from it."""
+    """What is looked at: at most one of the ids is set; none when nothing of ours follows from an event."""
 
     subscription: str = ""
     session: str = ""
     invoice: str = ""
     payment: str = ""
     prices: bool = False
+    claims: tuple[str, ...] = ()
+    """Payments of the subscription that were taken back or disputed before, as we know; they are looked at too."""
 
     def __bool__(self) -> bool:
         return bool(self.subscription or self.session or self.invoice or self.payment or self.prices)
@@ -54,13 +56,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a member is about to buy, and where their browser goes afterwards."""
+    """What a member is about to buy, and where their browser goes afterwards.
+
+    `promotion` is the provider's id of a discount that comes with it; without one the member may enter a code.
+    """
 
     checkout: models.Checkout
     plan: catalogue.Plan
     customer_id: str
     success_url: str
     cancel_url: str
+    promotion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +76,6 @@ class Page:
     session_id: str
     url: str
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a price costs; `amount` in the smallest unit of the currency."""
-
-    price_id: str
-    amount: int
-    currency: str
-    interval: str
-    interval_count: int
 
 
 class Provider(Protocol):
@@ -108,8 +103,8 @@ class Provider(Protocol):
     async def portal(self, customer_id: str, return_url: str) -> str:
         """The address of a page where the customer manages card, invoices and cancellation."""
 
-    async def prices(self, price_ids: Sequence[str]) -> Sequence[Price]:
-        """The prices that can be paid now; one that the provider does not know or has closed is missing."""
+    async def prices(self) -> Sequence[plans.Priced]:
+        """The catalogue's prices that can be paid now; one that the provider does not know or has closed is missing."""
 
     async def missed(self, since: datetime) -> Sequence[Event]:
         """Events since then that the provider could not deliver to us, oldest first."""
@@ -123,13 +118,13 @@ def names() -> list[str]:
     return sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name in _switches())
 
 
-def opened(conf: settings.Settings, book: catalogue.Catalogue) -> Provider | None:
-    """The provider that is switched on, ready to be asked; None when members cannot pay here."""
+def opened(conf: settings.Settings, book: catalogue.Catalogue) -> tuple[Provider, ...]:
+    """The providers that are switched on, ready to be asked; none where members cannot pay."""
+    found: list[Provider] = []
     for name in names():
         if getattr(conf, name):
-            provider: Provider = importlib.import_module(f"{__name__}.{name}").open_provider(conf, book)
-            return provider
-    return None
+            found.append(importlib.import_module(f"{__name__}.{name}").open_provider(conf, book))  # noqa: PERF401 - typed
+    return tuple(found)
 
 
 def _switches() -> set[str]:

@@ -16,8 +16,8 @@ import aiohttp
 import orjson
 import stripe
 
-from core import catalogue, errors, settings
-from core.billing import checkouts
+from core import catalogue, errors, settings, sold
+from core.billing import checkouts, plans
 from webhooks import payments
 from webhooks.payments import stripe_objects
 
@@ -75,6 +75,7 @@ class Stripe:
         self._v1 = _client(conf, self._http).v1
         self._portal: str | None = None
         self._secrets = conf.webhook_secrets
+        self._book = book
         self._known = frozenset(book.by_price)
 
     # --- what Stripe tells us
@@ -146,9 +147,13 @@ class Stripe:
         rows = plain(await answered(self._v1.disputes.list_async({"payment_intent": intent})))
         return stripe_objects.is_disputed(rows.get("data", []))
 
-    async def prices(self, price_ids: Sequence[str]) -> Sequence[payments.Price]:
-        rows = [await answered(self._v1.prices.retrieve_async(price_id)) for price_id in price_ids]
-        return [price for row in rows if row is not None and (price := stripe_objects.price(plain(row)))]
+    async def prices(self) -> Sequence[plans.Priced]:
+        found: list[plans.Priced] = []
+        expanded: Any = {"expand": ["currency_options"]}
+        for price_id, plan in sold.by_price(self._book.plans):
+            row = await answered(self._v1.prices.retrieve_async(price_id, expanded))
+            found += stripe_objects.prices(plain(row), plan.key)
+        return found
 
     async def missed(self, since: datetime) -> Sequence[payments.Event]:
         wanted: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
@@ -169,7 +174,7 @@ class Stripe:
         ours = {stripe_objects.MEMBER: member, stripe_objects.PLAN: order.plan.key}
         wanted: dict[str, Any] = {
             "mode": "subscription",
-            "line_items": [{"price": order.plan.price_id, "quantity": 1}],
+            "line_items": [{"price": row.price_id or order.plan.price_ids[0], "quantity": row.quantity}],
             "client_reference_id": member,
             "metadata": ours,
             "subscription_data": {"metadata": ours},

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from core.billing import subscriptions
+from core.billing import plans, subscriptions
 from webhooks import payments
 
 Obj = Mapping[str, Any]
@@ -108,7 +108,22 @@ def snapshot(
         read_at=read_at,
         session_id=_id(session),
         plan=str((price.get("metadata") or {}).get(PLAN) or ""),
+        item_id=_id(item),
+        **_cost(item),
     )
+
+
+def _cost(item: Obj) -> dict[str, Any]:
+    """What the line costs, as far as it is said."""
+    price, cycle = item.get("price") or {}, (item.get("price") or {}).get("recurring") or {}
+    quantity, amount, every = item.get("quantity"), price.get("unit_amount"), cycle.get("interval_count")
+    return {
+        "quantity": quantity if isinstance(quantity, int) and quantity > 0 else 1,
+        "amount": amount if isinstance(amount, int) else None,
+        "currency": str(price.get("currency") or "")[:3].upper(),
+        "interval": str(cycle.get("interval") or "")[:8],
+        "interval_count": every if isinstance(every, int) and every > 0 else 1,
+    }
 
 
 def _granting(subscription: Obj, known: frozenset[str]) -> Obj:
@@ -118,13 +133,18 @@ def _granting(subscription: Obj, known: frozenset[str]) -> Obj:
     return max(granting or items, key=lambda item: item.get("current_period_end") or 0, default={})
 
 
-def price(obj: Obj) -> payments.Price | None:
-    """The price as core keeps it; None for a price that cannot be charged every period at one amount."""
+def prices(obj: Obj, plan: str) -> list[plans.Priced]:
+    """The price in each of its currencies; none for one that cannot be charged every period at one amount."""
     cycle = obj.get("recurring") or {}
     if not obj.get("active") or not isinstance(obj.get("unit_amount"), int) or not cycle.get("interval"):
-        return None
-    currency, interval = str(obj["currency"]), str(cycle["interval"])
-    return payments.Price(_id(obj), obj["unit_amount"], currency, interval, int(cycle.get("interval_count") or 1))
+        return []
+    main = str(obj["currency"])
+    amounts = {main: obj["unit_amount"]}
+    for currency, option in (obj.get("currency_options") or {}).items():
+        if isinstance(option, Mapping) and isinstance(option.get("unit_amount"), int):
+            amounts.setdefault(currency, option["unit_amount"])
+    every = (str(cycle["interval"]), int(cycle.get("interval_count") or 1))
+    return [plans.Priced(plan, _id(obj), amount, name, *every, name == main) for name, amount in amounts.items()]
 
 
 def is_our_portal(configuration: Obj) -> bool:

@@ -22,7 +22,8 @@ async def anna(database: db.Database, now: datetime) -> int:
 
 async def reserve(database: db.Database, member: int, now: datetime, plan: catalogue.Plan = PRO) -> models.Checkout:
     async with database.transaction() as session:
-        return await checkouts.reserve(session, member, plan, provider="stripe", now=now)
+        choice = checkouts.Choice(plan)
+        return await checkouts.reserve(session, member, choice, provider="stripe", now=now)
 
 
 async def opened(database: db.Database, row: models.Checkout, now: datetime, name: str = "cs_1") -> None:

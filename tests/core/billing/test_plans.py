@@ -33,8 +33,7 @@ def test_price_in_words(amount: int, currency: str, interval: str, count: int, w
 
 async def keep(database: db.Database, now: datetime, amount: int = 2900, price_id: str = "price_1") -> None:
     async with database.transaction() as session:
-        cycle = {"interval": "month", "interval_count": 1, "currency": "usd"}
-        await plans.keep(session, "pro", price_id=price_id, amount=amount, now=now, **cycle)  # type: ignore[arg-type]
+        await plans.keep(session, "stripe", [plans.Priced("pro", price_id, amount, "usd", "month", 1)], now=now)
 
 
 async def test_offers_are_the_plans_of_the_catalogue_with_their_current_price(
@@ -66,7 +65,7 @@ async def test_price_of_an_earlier_price_id_is_not_shown(database: db.Database, 
 async def test_forgotten_price_is_not_offered(database: db.Database, now: datetime) -> None:
     await keep(database, now)
     async with database.transaction() as session:
-        await plans.forget(session, "pro")
+        await plans.keep(session, "stripe", [], now=now)
         assert (await plans.offers(session, BOOK))[0].price is None
 
 

@@ -69,7 +69,7 @@ async def test_s11_unlinked_is_kept_and_linked_later_and_then_known_by_its_custo
 async def test_x02_stored_checkout_goes_before_metadata_and_a_link_once_made_stays(database: db.Database) -> None:
     anna, eve = await member(database, "1"), await member(database, "2")
     async with database.transaction() as session:
-        row = await checkouts.reserve(session, anna, PRO, provider="stripe", now=READ)
+        row = await checkouts.reserve(session, anna, checkouts.Choice(PRO), provider="stripe", now=READ)
         await checkouts.opened(session, row.id, session_id="cs_1", url="u", expires_at=READ + DAY)
     assert (await apply(database, session_id="cs_1", member_id=eve)).member_id == anna
     assert (await apply(database, member_id=eve, read_at=READ + DAY)).member_id == anna

@@ -36,11 +36,20 @@ log = structlog.get_logger()
 
 
 class Outcome(NamedTuple):
-    """What became of a message: taken or not, in words, and whether the address is gone for good."""
+    """What became of a message: one of `metrics.OUTCOMES`, and in words."""
 
-    taken: bool
-    said: str = ""
-    gone: bool = False
+    kind: str
+    said: str
+
+    @property
+    def taken(self) -> bool:
+        """Whether the tool has it."""
+        return self.kind == "taken"
+
+    @property
+    def gone(self) -> bool:
+        """Whether the address is gone for good."""
+        return self.kind == "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +152,16 @@ class Sender:
             )
         log.info("hook_disabled" if ended else "hook_failed", hook=job.id, said=outcome.said, failures=job.failures + 1)
         if ended:
+            self._here.metrics.disabled.inc()
             self._here.stack.deliver()
 
     async def post(self, url: str, hook: hooks.Job | Hook, message: Message) -> Outcome:
-        """The message was posted once, signed with the hook's secret."""
+        """The message was posted once, signed with the hook's secret, and what became of it is counted."""
+        outcome = await self._posted(url, hook, message)
+        self._here.metrics.attempts.labels(outcome.kind).inc()
+        return outcome
+
+    async def _posted(self, url: str, hook: hooks.Job | Hook, message: Message) -> Outcome:
         stamp = int(self._here.now.timestamp())
         key = hooks.secret(self._here.stack.settings, hook.id, hook.version)
         headers = {
@@ -165,9 +180,9 @@ class Sender:
                 await answer.content.read(_READ)  # the rest is of no interest; the connection is closed
                 return _judged(answer.status)
         except errors.RefusedError as refusal:
-            return Outcome(False, str(refusal))
+            return Outcome("forbidden", str(refusal))
         except Exception as error:  # noqa: BLE001 - whatever a stranger's server does, it is a failure of that hook
-            return Outcome(False, _why(error))
+            return _failure(error)
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -218,25 +233,25 @@ def _concerns(form: str, event: feed.Event, now: datetime) -> bool:
 
 def _judged(status: int) -> Outcome:
     if 200 <= status < 300:
-        return Outcome(True, f"It answered with {status}.")
+        return Outcome("taken", f"It answered with {status}.")
     if 300 <= status < 400:
-        return Outcome(False, f"It answered with {status}, a redirect, which is not followed.")
+        return Outcome("redirected", f"It answered with {status}, a redirect, which is not followed.")
     if status == 410:
-        return Outcome(False, "It answered with 410: the address is gone.", gone=True)
-    return Outcome(False, f"It answered with {status}.")
+        return Outcome("gone", "It answered with 410: the address is gone.")
+    return Outcome("refused", f"It answered with {status}.")
 
 
-def _why(error: BaseException) -> str:
+def _failure(error: BaseException) -> Outcome:
     """Why nothing was taken, in words that tell nothing of our network."""
     causes = [error, error.__cause__, error.__context__, getattr(error, "os_error", None)]
     if any(isinstance(one, destinations.NotPublicError) for one in causes):
-        return "Its name leads to an address that is not on the public internet."
+        return Outcome("forbidden", "Its name leads to an address that is not on the public internet.")
     if isinstance(error, TimeoutError):
-        return f"It did not answer within {DEADLINE:.0f} seconds."
+        return Outcome("late", f"It did not answer within {DEADLINE:.0f} seconds.")
     if any(isinstance(one, ssl.SSLError | ssl.CertificateError) for one in causes):
-        return "Its certificate is not valid."
+        return Outcome("certificate", "Its certificate is not valid.")
     if isinstance(error, aiohttp.ClientConnectorDNSError) or any(isinstance(one, socket.gaierror) for one in causes):
-        return "Its name is not known."
+        return Outcome("unknown", "Its name is not known.")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return "It could not be reached."
-    return "It broke the connection off."
+        return Outcome("unreachable", "It could not be reached.")
+    return Outcome("broken", "It broke the connection off.")

@@ -8,7 +8,7 @@ import asyncio
 import resource
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler):
         if self._rest is not None and self.waiting and not self._rest.is_eof():
             self._head += len(data)
             if self._head > REST_BYTES:
-                self.cut()
+                self.cut("body_large")
                 return
             super().data_received(data)
             if self._rest.is_eof():
@@ -101,7 +101,7 @@ class Connection(web.RequestHandler):
             self._head += len(data)
         super().data_received(data)
         if self._head > HEAD_BYTES and self.waiting:
-            self.refuse(b"431 Request Header Fields Too Large")
+            self.refuse("head_large", b"431 Request Header Fields Too Large")
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
         """The answer is over: it was handed to the socket, or that failed. Called by aiohttp."""
@@ -144,32 +144,44 @@ class Connection(web.RequestHandler):
         self._left = left
         stalled = now - self._moved > READ_SECONDS
         if stalled or (self._paused_since and now - self._paused_since > PAUSED_SECONDS):
-            self.cut()
+            self.cut("answer_late")
         elif self.waiting and (self._head or not self._answered) and now - self._head_since > HEAD_SECONDS:
-            self.refuse(b"408 Request Timeout")
+            self.refuse("head_late", b"408 Request Timeout")
 
-    def refuse(self, why: bytes) -> None:
+    def refuse(self, why: str, status: bytes) -> None:
         """The connection ends with this answer to a request that is not whole."""
         if self.wire is not None and not self.wire.is_closing():
-            self.wire.write(_NO % why)
+            self._listener.refused(why)
+            self.wire.write(_NO % status)
             self.force_close()
 
-    def cut(self) -> None:
+    def cut(self, why: str) -> None:
         """The connection has ended, whatever was still to be sent."""
         if self.wire is not None:
+            self._listener.refused(why)
             self.wire.abort()
 
 
 class Listener:
-    """The open port, and everybody who is connected; `each` and `most` bound one address and all together."""
+    """The open port, and everybody who is connected; `each` and `most` bound one address and all together.
+
+    `refused` is told why somebody was refused or cut off: one of `metrics.REFUSED`.
+    """
 
     def __init__(
-        self, server: web.Server, *, spared: Sequence[edge.Network] = (), each: int = _EACH, most: int = _MOST
+        self,
+        server: web.Server,
+        *,
+        spared: Sequence[edge.Network] = (),
+        each: int = _EACH,
+        most: int = _MOST,
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.server, self.loop = server, asyncio.get_running_loop()
         self._spared, self._each, self._most = spared, each, min(most, _files() - _KEPT_BACK)
         self._open: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
+        self.refused = refused
         self._refused, self._told, self._relieved = 0, 0.0, 0.0
         self._port: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -200,9 +212,9 @@ class Listener:
         # Behind this machine's own address and our proxies' are many callers.
         near = found is None or found.is_loopback or addresses.among(found, self._spared)
         if not near and self._by_address[name] >= self._each:
-            return self._no(b"429 Too Many Requests")
+            return self._no("address", b"429 Too Many Requests")
         if len(self._open) >= self._most and not self._relieve():
-            return self._no(b"503 Service Unavailable")
+            return self._no("full", b"503 Service Unavailable")
         one.address = name
         self._open.add(one)
         self._by_address[name] += 1
@@ -224,16 +236,17 @@ class Listener:
         self._relieved = now
         idle = sorted((one for one in self._open if one.waiting), key=lambda one: one.since)
         for one in idle[: max(1, self._most // 20)]:
-            one.cut()
+            one.cut("idle")
         return bool(idle)
 
-    def _no(self, why: bytes) -> bytes:
+    def _no(self, why: str, status: bytes) -> bytes:
+        self.refused(why)
         self._refused += 1
         if self.loop.time() - self._told > 60:
             self._told = self.loop.time()
             log.warning("site_connections_refused", refused=self._refused, open=len(self._open))
             self._refused = 0
-        return why
+        return status
 
     async def _watch(self) -> None:
         while True:

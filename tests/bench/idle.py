@@ -18,7 +18,7 @@ import psutil
 from core import db
 from tests.proofs import followers
 from tests.sandbox import product
-from webhooks import hub
+from webhooks import consumers, slots
 
 _SETTLE = 3.0
 _EACH = 50
@@ -64,7 +64,7 @@ class Listeners:
             connector = aiohttp.TCPConnector(local_addr=(f"127.1.{1 + place // 250}.{1 + place % 250}", 0), limit=0)
             http = await self._opened.enter_async_context(aiohttp.ClientSession(connector=connector))
             for number in range(first, min(first + _EACH, numbers.stop)):
-                headers = {"Authorization": f"Bearer {self._keys[number // hub.PER_KEY]}"}
+                headers = {"Authorization": f"Bearer {self._keys[number // slots.PER_KEY]}"}
                 url = f"{self._sites[number % len(self._sites)].url}/api/v1/ws"
                 stream = await http.ws_connect(url, headers=headers)
                 await stream.receive_json(timeout=10)
@@ -85,7 +85,7 @@ class Listeners:
 async def measure(folder: Path, database_url: str, count: int = 5000) -> Outcome:
     """What so many idle streams cost."""
     database = db.Database(database_url)
-    known = await followers.keys_for(database, -(-count // hub.PER_KEY), ["signals"], each=5)
+    known = await followers.keys_for(database, -(-count // slots.PER_KEY), ["signals"], each=5)
     await database.close()
     env = {"DATABASE_URL": database_url, "SECRET_KEY": "s" * 24, "LOG_LEVEL": "warning"}
     processes = -(-count // 1900)
@@ -100,7 +100,7 @@ async def measure(folder: Path, database_url: str, count: int = 5000) -> Outcome
         await listeners.connect(range(_WARM * processes, count))
         grown = await _memory(sites) - before
         listeners.heard.clear()
-        await asyncio.sleep(hub.BEAT + _SETTLE)
+        await asyncio.sleep(consumers.BEAT + _SETTLE)
         alive = await _alive(sites[0].url)
         each = grown / 1024 / (count - _WARM * processes)
         return Outcome(listeners.open, processes, each, len(listeners.heard), alive)

@@ -13,7 +13,7 @@ from tests.core import people
 from tests.core.signals import press
 from tests.webhooks import streaming
 from tests.webhooks.streaming import Scene
-from webhooks import hub
+from webhooks import consumers, slots
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_an_end_of_access_ends_the_stream_before_the_next_event(scene: Sce
     await scene.publish(1)
     await scene.hub.step()
     said, code, _ = await streaming.ended(stream)
-    assert (said, code) == ([{"type": "ended"}], hub.ACCESS_ENDED)
+    assert (said, code) == ([{"type": "ended"}], consumers.ACCESS_ENDED)
     assert await streaming.numbers(goes_on, 1) == [1]
 
 
@@ -119,7 +119,7 @@ async def test_an_end_of_access_is_seen_without_events_too(scene: Scene) -> None
     await scene.lapse(member)
     scene.hub._judged -= 60
     await scene.hub.step()
-    assert (await streaming.ended(stream))[1] == hub.ACCESS_ENDED
+    assert (await streaming.ended(stream))[1] == consumers.ACCESS_ENDED
 
 
 async def test_a_revoked_key_ends_its_streams(scene: Scene) -> None:
@@ -131,7 +131,7 @@ async def test_a_revoked_key_ends_its_streams(scene: Scene) -> None:
     await scene.publish(1)
     await scene.hub.step()
     said, code, _ = await streaming.ended(stream)
-    assert (said, code) == ([{"type": "ended"}], hub.KEY_ENDED)
+    assert (said, code) == ([{"type": "ended"}], consumers.KEY_ENDED)
 
 
 async def test_a_market_that_a_new_plan_opens_is_heard_of_at_once(scene: Scene) -> None:
@@ -153,7 +153,7 @@ async def test_who_reads_too_slowly_is_told_where_to_read_on(scene: Scene) -> No
     await scene.publish(*range(1, 6))
     await scene.hub.step()
     said, code, reason = await streaming.ended(stream)
-    assert (said, code, reason) == ([], hub.TRY_LATER, "Too slow: read on from after=0")
+    assert (said, code, reason) == ([], consumers.TRY_LATER, "Too slow: read on from after=0")
     again = await scene.listen(key, 0)
     assert await streaming.numbers(again, 5) == [1, 2, 3, 4, 5]
 
@@ -167,7 +167,7 @@ async def test_a_restart_says_so_and_lets_nobody_in(scene: Scene) -> None:
     said, code, reason = await streaming.ended(stream)
     await closing
     assert [one["cursor"] for one in said] == [1]
-    assert (code, reason) == (hub.RESTART, "The service restarts: read on from after=1")
+    assert (code, reason) == (consumers.RESTART, "The service restarts: read on from after=1")
     status, body = await scene.call(key, "GET", "/ws")
     assert (status, body["error"]["code"]) == (426, "upgrade_needed")
     with pytest.raises(Exception, match="503"):
@@ -176,13 +176,13 @@ async def test_a_restart_says_so_and_lets_nobody_in(scene: Scene) -> None:
 
 async def test_streams_that_ended_are_forgotten(scene: Scene) -> None:
     _, key = await scene.payer()
-    for _ in range(hub.PER_KEY + 2):
+    for _ in range(slots.PER_KEY + 2):
         stream = await scene.listen(key)
         await stream.close()
     async with asyncio.timeout(10):
         while len(scene.hub):  # noqa: ASYNC110 - nobody else tells
             await asyncio.sleep(0.01)
-    assert not scene.hub._by_key
+    assert not len(scene.hub.slots)
 
 
 async def test_who_comes_back_soon_is_told_from_memory_and_who_comes_late_from_the_record(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from core import db, hooks
 from core.signals import feed
 from tests.webhooks import streaming
 from tests.webhooks.streaming import Scene
-from webhooks import destinations, hub
+from webhooks import consumers, destinations, slots
 from webhooks.api import stream as door
 
 TEXT = (Path(__file__).parents[2] / "docs" / "stream.md").read_text(encoding="utf-8")
@@ -75,9 +75,9 @@ async def test_the_shown_event_and_block_are_those_of_a_real_signal(scene: Scene
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"A key may have {hub.PER_KEY} streams in one process",
+        f"A key may have {slots.PER_KEY} streams in all processes together",
         f"messages over {door.LARGEST:,} bytes, or more than {door._FRAMES} frames a minute",
-        f'"beat": {hub.BEAT}',
+        f'"beat": {consumers.BEAT}',
         f"message within {door._FIRST_WORD:.0f} seconds",
         f'["{door.PROTOCOL}", key]',
         f"port {destinations.PORTS[0]} or {destinations.PORTS[1]}",

@@ -10,7 +10,7 @@ import pytest
 from core import db
 from tests.webhooks import streaming
 from tests.webhooks.streaming import Scene
-from webhooks import hub
+from webhooks import consumers, slots
 from webhooks.api import stream as door
 
 NOBODY = "sst_abcdefghij_" + "x" * 43
@@ -43,7 +43,7 @@ async def test_a_key_may_be_the_first_message(scene: Scene) -> None:
     await scene.publish(1, 2)
     stream = await scene.http.ws_connect(f"{scene.url}{streaming.PATH}?after=1")
     await stream.send_json({"type": "auth", "key": key})
-    assert await streaming.told(stream) == {"type": "hello", "cursor": 1, "beat": hub.BEAT}
+    assert await streaming.told(stream) == {"type": "hello", "cursor": 1, "beat": consumers.BEAT}
     assert await streaming.numbers(stream, 1) == [2]
 
 
@@ -72,7 +72,7 @@ async def test_a_lapsed_member_is_told_so_in_either_way(scene: Scene) -> None:
     assert "/subscribe" in text
     stream = await scene.http.ws_connect(f"{scene.url}{streaming.PATH}")
     await stream.send_json({"type": "auth", "key": key})
-    assert (await streaming.ended(stream))[1] == hub.ACCESS_ENDED
+    assert (await streaming.ended(stream))[1] == consumers.ACCESS_ENDED
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_a_query_that_cannot_be_meant_is_refused(scene: Scene, query: str)
 
 async def test_a_key_has_five_streams(scene: Scene) -> None:
     _, key = await scene.payer()
-    held = [await scene.listen(key) for _ in range(hub.PER_KEY)]
+    held = [await scene.listen(key) for _ in range(slots.PER_KEY)]
     status, text = await refused(scene, headers={"Authorization": f"Bearer {key}"})
     assert (status, text) == (429, "This key has 5 streams already; close one of them first.")
     _, other = await scene.payer()

@@ -13,7 +13,7 @@ import orjson
 import pydantic
 from aiohttp import WSMsgType, hdrs, web
 
-from webhooks import hub, site
+from webhooks import consumers, hub, site
 from webhooks.api import callers, frame
 
 PATH = "/api/v1/ws"
@@ -67,8 +67,8 @@ class Door:
             raise frame.RefusalError(426, "upgrade_needed", text, {"Upgrade": "websocket"})
         if key is None and hdrs.AUTHORIZATION not in request.headers:
             return await self._named_later(request, start)
-        consumer = self._consumer(await self._let_in(request, key), start)
-        self._hub.join(consumer)
+        consumer = self._consumer(request, await self._let_in(request, key), start)
+        await self._hub.join(consumer)
         try:
             await consumer.socket.prepare(request)
             await self._listen(request, consumer)
@@ -84,13 +84,20 @@ class Door:
         return caller
 
     def _consumer(
-        self, caller: frame.Caller, start: int | None, socket: web.WebSocketResponse | None = None
-    ) -> hub.Consumer:
+        self,
+        request: web.Request,
+        caller: frame.Caller,
+        start: int | None,
+        socket: web.WebSocketResponse | None = None,
+    ) -> consumers.Consumer:
         if start is not None and start > caller.newest:
             text = f"query.after: the record has only {caller.newest} entries; leave it out to begin now."
             raise frame.RefusalError(422, "invalid", text)
         cursor = caller.newest if start is None else start
-        return hub.Consumer(socket or _socket(), caller.key_id, caller.markets, cursor, self._hub.queue)
+        figures = site.of(request).metrics.streams
+        return consumers.Consumer(
+            socket or _socket(), caller.key_id, caller.markets, cursor, figures, queue=self._hub.queue
+        )
 
     async def _named_later(self, request: web.Request, start: int | None) -> web.StreamResponse:
         self._hub.room()
@@ -101,8 +108,9 @@ class Door:
             socket = _socket()
             await socket.prepare(request)
             try:
-                consumer = self._consumer(await self._let_in(request, await _first_word(socket)), start, socket)
-                self._hub.join(consumer)
+                caller = await self._let_in(request, await _first_word(socket))
+                consumer = self._consumer(request, caller, start, socket)
+                await self._hub.join(consumer)
             except frame.RefusalError as refusal:
                 await _refuse(socket, refusal)
                 return socket
@@ -114,9 +122,9 @@ class Door:
             self._hub.leave(consumer)
         return socket
 
-    async def _listen(self, request: web.Request, consumer: hub.Consumer) -> None:
+    async def _listen(self, request: web.Request, consumer: consumers.Consumer) -> None:
         """The stream goes on until it is closed; what a client sends meanwhile is of no interest, unless it is much."""
-        hello = {"type": "hello", "cursor": consumer.cursor, "beat": hub.BEAT}
+        hello = {"type": "hello", "cursor": consumer.cursor, "beat": consumers.BEAT}
         await consumer.send(consumer.cursor, orjson.dumps(hello))
         consumer.follow(self._hub.catch_up(consumer))
         try:
@@ -133,18 +141,23 @@ def handler(streams: hub.Hub) -> Callable[[web.Request], Awaitable[web.StreamRes
 def add_to(app: web.Application, streams: hub.Hub) -> None:
     """The application has the stream, and ends all of them in order when it shuts down."""
     app[hub.KEY] = streams
+    app[site.KEY].metrics.streams.open.set_function(lambda: len(streams))
     app.router.add_get(PATH, handler(streams), allow_head=False)
 
     async def close(_: web.Application) -> None:
         await streams.close()
 
+    async def forget(_: web.Application) -> None:
+        await streams.slots.close()
+
     app.on_shutdown.append(close)
+    app.on_cleanup.append(forget)
 
 
 def _socket() -> web.WebSocketResponse:
     # Compression would keep some 300 kB for each stream. Pings are answered by us, so that they are counted.
     return web.WebSocketResponse(
-        timeout=3, heartbeat=hub.BEAT, compress=False, max_msg_size=LARGEST, protocols=(PROTOCOL,), autoping=False
+        timeout=3, heartbeat=consumers.BEAT, compress=False, max_msg_size=LARGEST, protocols=(PROTOCOL,), autoping=False
     )
 
 
@@ -182,7 +195,7 @@ async def _refuse(socket: web.WebSocketResponse, refusal: frame.RefusalError) ->
         await socket.close(code=_CLOSINGS.get(refusal.status, 4400), message=refusal.code.encode())
 
 
-async def _hear(consumer: hub.Consumer) -> None:
+async def _hear(consumer: consumers.Consumer) -> None:
     """Returns when the stream is closed. Pings are answered; too many frames end it."""
     since, frames = time.monotonic(), 0
     while True:
@@ -193,7 +206,7 @@ async def _hear(consumer: hub.Consumer) -> None:
             since, frames = time.monotonic(), 0
         frames += 1
         if frames > _FRAMES:
-            consumer.end(1008, _SILENCE)
+            consumer.drop("flood", 1008, _SILENCE)
             return
         if said.type is WSMsgType.PING:
             with suppress(ConnectionError, RuntimeError):

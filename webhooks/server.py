@@ -90,7 +90,7 @@ async def run(stack: Stack, stop: asyncio.Event) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=8)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - it was just made
-    port = listener.Listener(runner.server, spared=stack.settings.proxies)
+    port = listener.Listener(runner.server, spared=stack.settings.proxies, refused=app[site.KEY].metrics.cut)
     try:
         await _listen(port, stack)
         await _work(app, stop)

@@ -1,19 +1,10 @@
-"""Subscriptions: what the payment provider last said of each, and the one rule that turns it into access.
+"""Subscriptions: what the payment provider last said of each, whose it is, and until when it gives access.
 
-| what the provider says | access until |
-|---|---|
-| `active`, `trialing` | end of the paid period + grace, because the renewal may be told late |
-| the same, cancelled at period end or at a date | exactly that end, without grace |
-| the same, end of the period not said | one day (or the grace, if longer) after it was read; it is read again before |
-| `past_due` | beginning of the unpaid period + grace: a renewal that fails has advanced the period already |
-| collection paused by the operator | as above with `policy.paused_collection_keeps_access`, otherwise none |
-| first payment on its way (`hold` pending) | none |
-| latest payment refunded in full, or disputed (`hold`) | none |
-| `canceled`, `unpaid`, `incomplete`, `incomplete_expired`, `paused`, any other word | none |
+What a reading is worth is decided in `core.billing.rule`; here it is applied, once, under the lock of its row.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, health, members, models
+from core.billing import rule
 
-LIVE = ("active", "trialing", "past_due")
-_UNSAID = timedelta(days=1)
+LIVE = rule.LIVE
+Snapshot = rule.Snapshot
+access_until, cancels_at = rule.access_until, rule.cancels_at
 # Reads that overlap are put in order by the moment they began; a greater distance is a clock that was set.
 _OVERLAP = timedelta(seconds=60)
 log = structlog.get_logger()
@@ -32,83 +25,6 @@ log = structlog.get_logger()
 
 class StaleReadError(errors.SignalStackError):
     """The subscription was read again while this reading was under way; read once more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A subscription as the provider said at `read_at`, when the question was asked; all moments aware UTC."""
-
-    provider: str
-    external_id: str
-    customer_id: str
-    member_id: int | None
-    price_id: str
-    status: str
-    period_start: datetime | None
-    period_end: datetime | None
-    cancel_at_period_end: bool
-    cancel_at: datetime | None
-    ended_at: datetime | None
-    trial_end: datetime | None
-    collection_paused: bool
-    hold: str
-    """"" | "pending" | "refunded" | "disputed"."""
-    created_at: datetime
-    read_at: datetime
-    session_id: str = ""
-    """The checkout session that led to it, when the reading began there."""
-    plan: str = ""
-    """What the price itself says it is for; asked only when the catalogue does not know the price."""
-    item_id: str = ""
-    """The provider's name for the line of the subscription that its price stands on."""
-    quantity: int = 1
-    amount: int | None = None
-    currency: str = ""
-    interval: str = ""
-    interval_count: int = 1
-    card: str = ""
-    """How the member knows the card that will be charged: "Visa 4242"; empty for other ways to pay."""
-    card_expires: str = ""
-    """The last month of that card, as "2027-03"."""
-    fingerprint: str = ""
-    """The same for the same card, whoever shows it; never stored as it is."""
-    claims: tuple[str, ...] = ()
-    """Payments of it that were taken back or disputed, as far as this reading saw them."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The snapshot as JSON values, without what must not be stored."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self).items()
-            if name != "fingerprint"
-        }
-
-
-def access_until(snapshot: Snapshot, *, grace_days: int, policy: catalogue.Policy) -> datetime | None:
-    """The first moment without access, or None for no access; the table above, and no access for what it lacks."""
-    if snapshot.hold or (snapshot.collection_paused and not policy.paused_collection_keeps_access):
-        return None
-    grace = timedelta(days=grace_days)
-    if snapshot.status in {"active", "trialing"}:
-        end = _paid_until(snapshot, grace)
-    elif snapshot.status == "past_due":
-        end = (snapshot.period_start or snapshot.read_at) + grace
-    else:
-        return None
-    return min(end, cancels_at(snapshot) or end)
-
-
-def _paid_until(snapshot: Snapshot, grace: timedelta) -> datetime:
-    end = snapshot.period_end or (snapshot.trial_end if snapshot.status == "trialing" else None)
-    return end + grace if end else snapshot.read_at + max(grace, _UNSAID)
-
-
-def cancels_at(snapshot: Snapshot) -> datetime | None:
-    """When the subscription ends because somebody wished it so; None while it goes on, and when it is over."""
-    if snapshot.status not in LIVE:
-        return None
-    wishes = [snapshot.period_end if snapshot.cancel_at_period_end else None, snapshot.cancel_at]
-    return min((wish for wish in wishes if wish is not None), default=None)
 
 
 async def apply(
@@ -134,7 +50,7 @@ async def apply(
     row.interval, row.interval_count, row.ended_at = snapshot.interval, snapshot.interval_count, snapshot.ended_at
     row.claims = [*dict.fromkeys([*row.claims, *snapshot.claims])]
     row.cancels_at = cancels_at(snapshot)
-    row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy) if row.plan else None
+    row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy, opens=bool(row.plan))
     await session.flush()
     await check_second(session, row, now=now)
     log.info("subscription_applied", subscription=row.external_id, status=row.status, member=row.member_id)

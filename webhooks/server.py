@@ -11,6 +11,7 @@ from core import errors
 from core.stack import Stack
 from webhooks import (
     billing,
+    errands,
     events,
     guard,
     hooks,
@@ -145,6 +146,7 @@ def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -
         return loops.Loop(here, stop, name + suffix, step, every=every, **more)
 
     yield loop("inbox", lambda: events.work_off(here, provider), 2, topic=f"inbox:{provider.name}")
+    yield loop("errands", lambda: errands.work_off(here, provider), 5, topic=f"errands:{provider.name}", beats=False)
     yield loop("prices", lambda: prices.refresh(here, provider), 3600, beats=False)
     yield loop("sweep", sweeping.round, 60, beats=False, last=sweeping.stop)
 

@@ -7,7 +7,7 @@ import pytest
 from core import catalogue, errors
 from tests.webhooks.conftest import World
 from webhooks import prices
-from webhooks.payments import stripe, stripe_setup
+from webhooks.payments import stripe, stripe_setup, stripe_wire
 
 PLANS = (
     catalogue.Plan(key="basic", name="Basic", description="Bitcoin only."),
@@ -28,7 +28,7 @@ async def test_products_prices_portal_and_endpoint_are_made_once(world: World) -
     before = [len(world.stripe.account.all(kind)) for kind in kinds]
     (endpoint,) = world.stripe.account.all("webhook_endpoint")
     assert endpoint["url"] == "https://signals.example/webhooks/stripe"
-    assert endpoint["api_version"] == stripe.API_VERSION
+    assert endpoint["api_version"] == stripe_wire.API_VERSION
     assert any("STRIPE_WEBHOOK_SECRET=whsec_" in line for line in said)
     again, said = await run(world, book)
     assert again == made

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core import catalogue, errors, models, settings
-from core.billing import plans, subscriptions
+from core.billing import errands, plans, subscriptions
 
 
 class ConflictError(errors.SignalStackError):
@@ -108,6 +108,9 @@ class Provider(Protocol):
 
     async def missed(self, since: datetime) -> Sequence[Event]:
         """Events since then that the provider could not deliver to us, oldest first."""
+
+    async def do(self, errand: errands.Errand) -> None:
+        """The errand is done, or was not needed any more; doing it again changes nothing."""
 
     async def close(self) -> None:
         """Nothing is held open any more."""

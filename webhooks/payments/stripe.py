@@ -1,67 +1,26 @@
-"""Stripe: the only file that imports its library.
+"""Stripe, as a provider.
 
 Access never follows from an event: an event only says where to look, and what Stripe answers then is what counts.
-Calls end after 10 seconds and are repeated once by the library, under our own idempotency keys where they make
-something.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-import stripe
 
 from core import catalogue, errors, settings, sold
-from core.billing import checkouts, plans
+from core.billing import checkouts, errands, plans
 from webhooks import payments
-from webhooks.payments import stripe_objects
+from webhooks.payments import stripe_acts, stripe_objects, stripe_wire
 
-API_VERSION = stripe.api_version
-TOLERANCE = 300
-"""Seconds for which a signature is valid."""
-_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 _MISSED_AT_MOST = 500
-T = TypeVar("T")
 
 
 def open_provider(conf: settings.Settings, book: catalogue.Catalogue) -> "Stripe":
     """Stripe as these settings name it."""
     return Stripe(conf, book)
-
-
-@asynccontextmanager
-async def connected(conf: settings.Settings) -> AsyncIterator[stripe.StripeClient]:
-    """A client of its own until the block ends, for work outside the site."""
-    http = _http()
-    try:
-        yield _client(conf, http)
-    finally:
-        await _close(http)
-
-
-def _http() -> stripe.HTTPClient:
-    # aiohttp: it serves the site already, and it takes no proxy from the environment for addresses of this machine.
-    # The library's own limit is 80 seconds.
-    return stripe.AIOHTTPClient(timeout=_TIMEOUT)
-
-
-def _client(conf: settings.Settings, http: stripe.HTTPClient) -> stripe.StripeClient:
-    return stripe.StripeClient(
-        conf.stripe_api_key.get_secret_value(),
-        base_addresses={"api": conf.stripe_api_url},
-        http_client=http,
-        max_network_retries=1,
-    )
-
-
-async def _close(http: stripe.HTTPClient) -> None:
-    await http.close_async()  # type: ignore[no-untyped-call]
-    await asyncio.sleep(0)  # aiohttp closes its sockets on the next turn of the loop
 
 
 class Stripe:
@@ -71,8 +30,8 @@ class Stripe:
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
         self.origins = _origins(conf.stripe_api_url)
-        self._http = _http()
-        self._v1 = _client(conf, self._http).v1
+        self._http = stripe_wire.http()
+        self._v1 = stripe_wire.client(conf, self._http).v1
         self._portal: str | None = None
         self._secrets = conf.webhook_secrets
         self._book = book
@@ -82,7 +41,7 @@ class Stripe:
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> payments.Event:
         header = headers.get("Stripe-Signature", "")
-        if not any(_signed(raw, header, secret) for secret in self._secrets):
+        if not any(stripe_wire.signed(raw, header, secret) for secret in self._secrets):
             # The library's error carries the whole body and header; nothing of it goes on.
             raise errors.RefusedError("The signature is missing, wrong or too old.")
         try:
@@ -103,7 +62,7 @@ class Stripe:
         return payments.Reading(await self._read_subscription(found, None, now)) if found else payments.Reading()
 
     async def _read_session(self, session_id: str, now: datetime) -> payments.Reading:
-        session = plain(await answered(self._v1.checkout.sessions.retrieve_async(session_id)))
+        session = stripe_wire.plain(await stripe_wire.answered(self._v1.checkout.sessions.retrieve_async(session_id)))
         if not session:
             return payments.Reading()
         state, found = stripe_objects.session_state(session), session.get("subscription")
@@ -112,7 +71,7 @@ class Stripe:
 
     async def _read_subscription(self, found: str, session: Any, now: datetime) -> Any:
         expanded: Any = {"expand": ["latest_invoice.payments"]}
-        row = plain(await answered(self._v1.subscriptions.retrieve_async(found, expanded)))
+        row = stripe_wire.plain(await stripe_wire.answered(self._v1.subscriptions.retrieve_async(found, expanded)))
         if not row:
             return None
         hold = await self._hold(row)
@@ -123,11 +82,11 @@ class Stripe:
         invoice = subject.invoice
         if subject.payment:
             wanted: Any = {"payment": {"type": "payment_intent", "payment_intent": subject.payment}}
-            rows = plain(await answered(self._v1.invoice_payments.list_async(wanted)))
+            rows = stripe_wire.plain(await stripe_wire.answered(self._v1.invoice_payments.list_async(wanted)))
             invoice = next((row["invoice"] for row in rows.get("data", [])), "")
         if not invoice:
             return ""
-        row = plain(await answered(self._v1.invoices.retrieve_async(invoice)))
+        row = stripe_wire.plain(await stripe_wire.answered(self._v1.invoices.retrieve_async(invoice)))
         return stripe_objects.invoice_subscription(row)
 
     async def _hold(self, subscription: Mapping[str, Any]) -> str:
@@ -135,7 +94,11 @@ class Stripe:
         if stripe_objects.first_payment_open(subscription):
             return "pending"
         for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
-            row = plain(await answered(self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]})))
+            row = stripe_wire.plain(
+                await stripe_wire.answered(
+                    self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]})
+                )
+            )
             charge = row.get("latest_charge") or {}
             if charge.get("refunded"):
                 return "refunded"
@@ -144,27 +107,27 @@ class Stripe:
         return ""
 
     async def _disputed(self, intent: str) -> bool:
-        rows = plain(await answered(self._v1.disputes.list_async({"payment_intent": intent})))
+        rows = stripe_wire.plain(await stripe_wire.answered(self._v1.disputes.list_async({"payment_intent": intent})))
         return stripe_objects.is_disputed(rows.get("data", []))
 
     async def prices(self) -> Sequence[plans.Priced]:
         found: list[plans.Priced] = []
         expanded: Any = {"expand": ["currency_options"]}
         for price_id, plan in sold.by_price(self._book.plans):
-            row = await answered(self._v1.prices.retrieve_async(price_id, expanded))
-            found += stripe_objects.prices(plain(row), plan.key)
+            row = await stripe_wire.answered(self._v1.prices.retrieve_async(price_id, expanded))
+            found += stripe_objects.prices(stripe_wire.plain(row), plan.key)
         return found
 
     async def missed(self, since: datetime) -> Sequence[payments.Event]:
         wanted: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
         found: list[payments.Event] = []
-        page = await answered(self._v1.events.list_async(wanted))
+        page = await stripe_wire.answered(self._v1.events.list_async(wanted))
         while page is not None:
-            rows = plain(page)["data"]
+            rows = stripe_wire.plain(page)["data"]
             found += [payments.Event(row["id"], row["type"][:64], orjson.dumps(row)) for row in rows]
             if not page.has_more or len(found) >= _MISSED_AT_MOST:
                 break
-            page = await answered(self._v1.events.list_async(wanted | {"starting_after": rows[-1]["id"]}))
+            page = await stripe_wire.answered(self._v1.events.list_async(wanted | {"starting_after": rows[-1]["id"]}))
         return found[::-1]
 
     # --- what we have Stripe make
@@ -186,7 +149,7 @@ class Stripe:
         if order.customer_id:
             wanted["customer"] = order.customer_id
         making = self._v1.checkout.sessions.create_async(wanted, {"idempotency_key": checkouts.idempotency_key(row)})  # type: ignore[arg-type]
-        page = plain(await answered(making, making=True))
+        page = stripe_wire.plain(await stripe_wire.answered(making, making=True))
         return payments.Page(page["id"], page["url"] or "", datetime.fromtimestamp(page["expires_at"], UTC))
 
     async def portal(self, customer_id: str, return_url: str) -> str:
@@ -196,55 +159,24 @@ class Stripe:
         if self._portal:
             wanted["configuration"] = self._portal
         making = self._v1.billing_portal.sessions.create_async(wanted)
-        url: str = plain(await answered(making, making=True))["url"]
+        url: str = stripe_wire.plain(await stripe_wire.answered(making, making=True))["url"]
         return url
 
     async def _portal_configuration(self) -> str:
         """Ours, made by `signalstack stripe setup`; empty for the account's default one."""
-        rows = plain(await answered(self._v1.billing_portal.configurations.list_async({"active": True, "limit": 100})))
+        rows = stripe_wire.plain(
+            await stripe_wire.answered(
+                self._v1.billing_portal.configurations.list_async({"active": True, "limit": 100})
+            )
+        )
         ours = (row["id"] for row in rows.get("data", []) if stripe_objects.is_our_portal(row))
         return next(ours, "")
 
+    async def do(self, errand: errands.Errand) -> None:
+        await stripe_acts.do(self._v1, errand)
+
     async def close(self) -> None:
-        await _close(self._http)
-
-
-def _signed(raw: bytes, header: str, secret: str) -> bool:
-    try:
-        stripe.WebhookSignature.verify_header(raw, header, secret, tolerance=TOLERANCE)
-    except (stripe.SignatureVerificationError, ValueError):
-        return False
-    return True
-
-
-async def answered(call: Awaitable[T], *, making: bool = False) -> T | None:
-    """What Stripe answered; None when a thing that was asked for does not exist."""
-    try:
-        async with asyncio.timeout(30):
-            return await call
-    except stripe.IdempotencyError as error:
-        if error.http_status == 409:
-            raise errors.UnreachableError("Stripe is making this already.") from None
-        raise payments.ConflictError("Stripe has this checkout with other contents.") from None
-    except stripe.RateLimitError:
-        raise errors.UnreachableError("Stripe asks us to slow down.") from None
-    except stripe.InvalidRequestError as error:
-        if error.http_status == 404 and not making:
-            return None
-        raise errors.RefusedError(f"Stripe refuses this: {error.code or 'invalid request'}.") from None
-    except (stripe.AuthenticationError, stripe.PermissionError):
-        raise errors.RefusedError("Stripe does not accept our key; see STRIPE_API_KEY.") from None
-    except (stripe.APIConnectionError, aiohttp.ClientError, TimeoutError, OSError):
-        raise errors.UnreachableError("Stripe does not answer.") from None
-    except stripe.StripeError as error:
-        # A server error is remembered under the idempotency key for a day, so the same key would fail again and again.
-        kind = payments.ConflictError if making else errors.UnreachableError
-        raise kind(f"Stripe has a problem of its own (HTTP {error.http_status}).") from None
-
-
-def plain(answer: Any) -> dict[str, Any]:
-    """The answer as plain dicts and lists."""
-    return {} if answer is None else answer.to_dict(for_json=True)
+        await stripe_wire.close(self._http)
 
 
 def _text(value: Any) -> str:

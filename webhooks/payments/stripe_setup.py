@@ -6,7 +6,7 @@ from typing import Any
 
 from core import catalogue, errors, settings
 from core.billing import plans
-from webhooks.payments import stripe, stripe_objects
+from webhooks.payments import stripe_objects, stripe_wire
 
 EVENTS = (
     "checkout.session.completed",
@@ -44,7 +44,7 @@ async def setup(conf: settings.Settings, book: catalogue.Catalogue, rate: Rate |
 
     Returns the price id of each plan. Without `rate`, a plan that has no price raises RefusedError.
     """
-    async with stripe.connected(conf) as client:
+    async with stripe_wire.connected(conf) as client:
         made = {plan.key: await _price(client.v1, plan, rate, say) for plan in book.plans}
         await _portal(client.v1, book, say)
         await _endpoint(client.v1, conf, say)
@@ -53,7 +53,7 @@ async def setup(conf: settings.Settings, book: catalogue.Catalogue, rate: Rate |
 
 async def _price(v1: Any, plan: catalogue.Plan, rate: Rate | None, say: Say) -> str:
     if plan.price_id:
-        if await stripe.answered(v1.prices.retrieve_async(plan.price_id)) is None:
+        if await stripe_wire.answered(v1.prices.retrieve_async(plan.price_id)) is None:
             raise errors.RefusedError(
                 f"The plan {plan.key} names the price {plan.price_id}, which Stripe does not know."
             )
@@ -73,7 +73,7 @@ async def _price(v1: Any, plan: catalogue.Plan, rate: Rate | None, say: Say) -> 
         "recurring": {"interval": rate.interval},
         "metadata": {stripe_objects.PLAN: plan.key},
     }
-    price = stripe.plain(await stripe.answered(v1.prices.create_async(making), making=True))
+    price = stripe_wire.plain(await stripe_wire.answered(v1.prices.create_async(making), making=True))
     words = plans.written(rate.amount, rate.currency)
     say(f"Plan {plan.key}: made the price {price['id']} ({words} / {rate.interval}).")
     say(f"Name it as price_id of the plan {plan.key} in signalstack.toml, or as STRIPE_PRICE_ID.")
@@ -93,7 +93,7 @@ async def _product(v1: Any, plan: catalogue.Plan, say: Say) -> str:
     making: Any = {"name": plan.name, "metadata": {stripe_objects.PLAN: plan.key}}
     if plan.description:
         making["description"] = plan.description
-    product = stripe.plain(await stripe.answered(v1.products.create_async(making), making=True))
+    product = stripe_wire.plain(await stripe_wire.answered(v1.products.create_async(making), making=True))
     say(f"Plan {plan.key}: made the product {product['id']}.")
     return str(product["id"])
 
@@ -112,7 +112,9 @@ async def _portal(v1: Any, book: catalogue.Catalogue, say: Say) -> None:
         },
         "metadata": {stripe_objects.PORTAL: "yes"},
     }
-    row = stripe.plain(await stripe.answered(v1.billing_portal.configurations.create_async(making), making=True))
+    row = stripe_wire.plain(
+        await stripe_wire.answered(v1.billing_portal.configurations.create_async(making), making=True)
+    )
     say(f"Billing portal: made the configuration {row['id']} (card, invoices, cancel at the end of the period).")
 
 
@@ -121,11 +123,11 @@ async def _endpoint(v1: Any, conf: settings.Settings, say: Say) -> None:
     async for row in _all(v1.webhook_endpoints, {}):
         if row["url"] == url and row.get("status", "enabled") == "enabled":
             await _same_events(v1, row, say)
-            if row.get("api_version") not in {None, stripe.API_VERSION}:
-                say(f"It speaks API version {row['api_version']}, we speak {stripe.API_VERSION}; both are understood.")
+            if row.get("api_version") not in {None, stripe_wire.API_VERSION}:
+                say(f"It speaks API version {row['api_version']}, we {stripe_wire.API_VERSION}; both are understood.")
             return
-    making: Any = {"url": url, "enabled_events": list(EVENTS), "api_version": stripe.API_VERSION}
-    row = stripe.plain(await stripe.answered(v1.webhook_endpoints.create_async(making), making=True))
+    making: Any = {"url": url, "enabled_events": list(EVENTS), "api_version": stripe_wire.API_VERSION}
+    row = stripe_wire.plain(await stripe_wire.answered(v1.webhook_endpoints.create_async(making), making=True))
     say(f"Webhooks: made the endpoint {row['id']} for {url}.")
     say(f"Its secret is shown this once: STRIPE_WEBHOOK_SECRET={row['secret']}")
 
@@ -136,7 +138,7 @@ async def _same_events(v1: Any, row: Obj, say: Say) -> None:
         say(f"Webhooks: the endpoint {row['id']} is there; its secret is in your Stripe dashboard.")
         return
     wanted: Any = {"enabled_events": sorted(told | set(EVENTS))}
-    await stripe.answered(v1.webhook_endpoints.update_async(row["id"], wanted), making=True)
+    await stripe_wire.answered(v1.webhook_endpoints.update_async(row["id"], wanted), making=True)
     say(f"Webhooks: the endpoint {row['id']} now tells us every event we need.")
 
 
@@ -144,7 +146,7 @@ async def _all(room: Any, wanted: Mapping[str, Any]) -> AsyncIterator[Obj]:
     """Every object of a list, page after page."""
     after: dict[str, str] = {}
     while True:
-        page = stripe.plain(await stripe.answered(room.list_async({**wanted, "limit": 100, **after})))
+        page = stripe_wire.plain(await stripe_wire.answered(room.list_async({**wanted, "limit": 100, **after})))
         for row in page["data"]:
             yield row
         if not page["has_more"]:

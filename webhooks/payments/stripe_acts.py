@@ -1,0 +1,45 @@
+"""What we have Stripe do to a subscription or a checkout; doing it again changes nothing."""
+
+from typing import Any
+
+from core import errors
+from core.billing import errands
+from webhooks.payments import stripe_objects, stripe_wire
+
+
+async def do(v1: Any, errand: errands.Errand) -> None:
+    """The errand is done, or was not needed any more; raises as `payments.Provider` says."""
+    options = {"idempotency_key": errand.key}
+    match errand.act:
+        case "cancel":
+            # One that has ended already is as unknown to this call as one that never was.
+            await stripe_wire.answered(v1.subscriptions.cancel_async(errand.target, {"prorate": False}, options))
+        case "refund":
+            await _refund(v1, errand)
+        case "end_trial":
+            if (await _subscription(v1, errand.target)).get("status") == "trialing":
+                await stripe_wire.answered(v1.subscriptions.update_async(errand.target, {"trial_end": "now"}, options))
+        case "expire":
+            session = stripe_wire.plain(await stripe_wire.answered(v1.checkout.sessions.retrieve_async(errand.target)))
+            if session.get("status") == "open":
+                await stripe_wire.answered(v1.checkout.sessions.expire_async(errand.target, {}, options))
+        case _:
+            raise errors.RefusedError(f"nobody here knows what '{errand.act}' is")
+
+
+async def _refund(v1: Any, errand: errands.Errand) -> None:
+    """Every payment of the latest invoice went back whole; what went back in part, the rest of it."""
+    row = await _subscription(v1, errand.target)
+    for number, intent in enumerate(stripe_objects.payment_intents(row.get("latest_invoice"))):
+        expanded: Any = {"expand": ["latest_charge"]}
+        payment = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
+        if (payment.get("latest_charge") or {}).get("refunded"):
+            continue
+        wanted: Any = {"payment_intent": intent, "reason": "duplicate"}
+        options = {"idempotency_key": f"{errand.key}-{number}"}
+        await stripe_wire.answered(v1.refunds.create_async(wanted, options), making=True)
+
+
+async def _subscription(v1: Any, found: str) -> dict[str, Any]:
+    expanded: Any = {"expand": ["latest_invoice.payments"]}
+    return stripe_wire.plain(await stripe_wire.answered(v1.subscriptions.retrieve_async(found, expanded)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, settings
@@ -102,6 +102,13 @@ def _due(now: datetime) -> ColumnElement[bool]:
 async def waiting(session: AsyncSession, *, now: datetime) -> bool:
     """Whether a hook is due; asked before a claim, which on SQLite would keep other writers out for nothing."""
     return await session.scalar(select(Hook.id).where(_due(now)).limit(1)) is not None
+
+
+async def due_since(session: AsyncSession, *, now: datetime) -> datetime | None:
+    """Since when the hook that has been due for longest could have been told; None when none is due."""
+    next_one = RecordEntry.n == Hook.cursor + 1  # the record has no gaps
+    since = case((Hook.not_before > RecordEntry.at, Hook.not_before), else_=RecordEntry.at)
+    return await session.scalar(select(func.min(since)).select_from(Hook).join(RecordEntry, next_one).where(_due(now)))
 
 
 async def claim(session: AsyncSession, *, now: datetime, lease: float, limit: int) -> list[Job]:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import clock, figures, health, models, settings
+from core import clock, figures, health, hooks, models, settings
 from core.delivery import outbox
 from core.market import timeframes
 from core.models import Alert, Delivery, Signal, SignalStatus, State
@@ -120,15 +120,17 @@ async def _signals(session: AsyncSession, _: Look) -> Sequence[Figure]:
     return [entries, _gauge("signalstack_signals_open", "Signals that are open", [], {(): number})]
 
 
-async def _jobs(session: AsyncSession, _: Look) -> Sequence[Figure]:
+async def _jobs(session: AsyncSession, look: Look) -> Sequence[Figure]:
     job, hook = models.Backtest, models.Hook
     jobs = await session.execute(select(job.state, func.count()).group_by(job.state))
-    hooks = await session.execute(select(hook.state, func.count()).group_by(hook.state))
+    found = await session.execute(select(hook.state, func.count()).group_by(hook.state))
     states = _JOBS | {(state,): number for state, number in jobs}
-    kinds = _HOOKS | {(state,): number for state, number in hooks}
+    kinds = _HOOKS | {(state,): number for state, number in found}
+    due = {(): _age(since, look.now) if (since := await hooks.due_since(session, now=look.now)) else 0.0}
     return [
         _gauge("signalstack_backtest_jobs", "Backtests that members asked for", ["state"], states),
         _gauge("signalstack_hooks", "Addresses of members' own tools", ["state"], kinds),
+        _gauge("signalstack_hook_due_age_seconds", "Age of the oldest message to a member's tool", [], due),
     ]
 
 

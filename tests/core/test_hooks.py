@@ -94,6 +94,27 @@ async def test_those_that_wait_for_longest_come_first(database: db.Database, now
     assert [job.id for job in await claim(database, now + 3 * MINUTE, limit=1)] == [3]
 
 
+async def due_since(database: db.Database, at: datetime) -> datetime | None:
+    async with database.reading() as session:
+        return await hooks.due_since(session, now=at)
+
+
+async def test_a_hook_waits_since_something_happened_and_since_it_may_be_tried_again(
+    database: db.Database, now: datetime
+) -> None:
+    await hook(database, now)
+    assert await due_since(database, now + 9 * MINUTE) is None
+    await publish(database, now + 3 * MINUTE, 1)
+    await publish(database, now + 5 * MINUTE, 2)
+    assert await due_since(database, now + 9 * MINUTE) == now + 3 * MINUTE
+    [job] = await claim(database, now + 9 * MINUTE)
+    assert await due_since(database, now + 9 * MINUTE) is None
+    async with database.transaction() as session:
+        await hooks.failed(session, job, "It answered with 500.", now=now + 9 * MINUTE)
+    assert await due_since(database, now + 9 * MINUTE) is None
+    assert await due_since(database, now + 10 * MINUTE) == now + timedelta(minutes=9, seconds=5)
+
+
 async def test_failures_are_a_day_of_growing_pauses_and_then_the_end(database: db.Database, now: datetime) -> None:
     made = await hook(database, now)
     await publish(database, now, 1)

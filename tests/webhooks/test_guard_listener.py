@@ -17,10 +17,10 @@ Ports = Callable[..., Awaitable["Port"]]
 
 
 class Port:
-    """An open port, with a site behind it that has one short and one long page."""
+    """An open port, with a site behind it that has one short and one long page; `why` connections were refused."""
 
-    def __init__(self, number: int, watched: listener.Listener) -> None:
-        self.number, self.watched = number, watched
+    def __init__(self, number: int, watched: listener.Listener, why: list[str]) -> None:
+        self.number, self.watched, self.why = number, watched, why
 
     @asynccontextmanager
     async def wire(self, *, address: str = "127.0.0.1") -> AsyncIterator[tuple[Any, Any]]:
@@ -55,9 +55,10 @@ async def _opened(**bounds: Any) -> AsyncIterator[Port]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     assert runner.server is not None
-    watched = listener.Listener(runner.server, **bounds)
+    why: list[str] = []
+    watched = listener.Listener(runner.server, refused=why.append, **bounds)
     try:
-        yield Port(await watched.open("127.0.0.1", 0), watched)
+        yield Port(await watched.open("127.0.0.1", 0), watched, why)
     finally:
         watched.close()
         await runner.cleanup()
@@ -108,6 +109,7 @@ async def test_whoever_does_not_say_what_they_want_in_time_is_cut_off(ports: Por
     port = await ports()
     assert (await port.says(said)).startswith(b"HTTP/1.1 408 ")
     await gone(port)
+    assert port.why == ["head_late"]
 
 
 async def test_the_second_request_of_a_connection_must_be_in_time_too(ports: Ports) -> None:
@@ -141,6 +143,7 @@ async def test_heads_that_are_too_large_are_refused(ports: Ports) -> None:
         told = await port.says(GET, head)
         assert told == b"reset" or status in told[:13], told[:80]
     await gone(port)
+    assert port.why == ["head_large"]
 
 
 async def test_what_nobody_wanted_to_read_is_read_for_a_while_and_no_longer(ports: Ports) -> None:
@@ -152,6 +155,7 @@ async def test_what_nobody_wanted_to_read_is_read_for_a_while_and_no_longer(port
         with pytest.raises(ConnectionError):
             await _on_and_on(writer)
     await gone(port)
+    assert port.why == ["body_large"]
 
 
 async def _on_and_on(writer: asyncio.StreamWriter) -> None:
@@ -168,6 +172,7 @@ async def test_whoever_asks_and_does_not_read_is_cut_off(ports: Ports) -> None:
     wire.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
     await until(lambda: port.watched.connections == 1)
     await gone(port)
+    assert port.why == ["answer_late"]
     wire.close()
 
 
@@ -205,6 +210,7 @@ async def test_one_address_has_so_many_connections_and_others_theirs(ports: Port
         assert b"good" in await port.says(asked)
     await gone(port)
     assert port.watched._by_address == {}
+    assert port.why.count("address") == 1
 
 
 async def test_when_all_places_are_taken_those_who_wait_longest_make_room(ports: Ports) -> None:
@@ -214,3 +220,4 @@ async def test_when_all_places_are_taken_those_who_wait_longest_make_room(ports:
         await until(lambda: port.watched.connections == 3)
         assert b"good" in await port.says(asked)
         assert await first.read() == b""
+    assert port.why == ["idle"]

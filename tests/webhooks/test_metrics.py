@@ -11,7 +11,7 @@ from core.models import State
 from tests.conftest import StackMaker
 from tests.core import people
 from tests.webhooks.conftest import World
-from webhooks import server
+from webhooks import metrics, server
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 BTC = "mean_reversion binance BTC/USDT 1h"
@@ -24,6 +24,8 @@ WORDS = {
     "quantile": {"0.5", "0.95"},
     "channel": {"hook", "mail"},
     "exchange": {"binance"},
+    "outcome": {*metrics.OUTCOMES},
+    "reason": {*metrics.DROPPED, *metrics.REFUSED},
     "method": {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "other"},
 }
 
@@ -85,6 +87,7 @@ async def test_what_is_known_is_shown_with_its_unit(both: World) -> None:
         ("record_entries_total", {}, 0),
         ("hooks", {"state": "active"}, 1),
         ("hooks", {"state": "disabled"}, 0),
+        ("hook_due_age_seconds", {}, 0),
         ("backtest_jobs", {"state": "failed"}, 0),
         ("alerts_waiting", {"channel": "hook"}, 1),
         ("backup_age_seconds", {}, 3600),

@@ -11,11 +11,14 @@ from typing import Any
 from aiohttp import web
 
 from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_catalogue as catalogue
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_pages, stripe_server, stripe_shapes
+from tests.sandbox import stripe_paying as paying
+from tests.sandbox import stripe_prices as prices
 from tests.sandbox.history import History
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_events import Delivery
@@ -46,12 +49,12 @@ class Stripe:
         self.account.due = {
             "subscription": lifecycle.subscription_due,
             "invoice": lifecycle.invoice_due,
-            "checkout.session": checkout.session_due,
+            "checkout.session": paying.session_due,
         }
         self.account.step = {
             "subscription": lifecycle.subscription_step,
             "invoice": lifecycle.invoice_step,
-            "checkout.session": checkout.session_step,
+            "checkout.session": paying.session_step,
         }
         self.webhook_url: str | None = None
         self.secrets = [webhook_secret]
@@ -130,12 +133,24 @@ class Stripe:
         return self.account.add(stripe_shapes.product(self.account, name, **fields))
 
     def add_price(
-        self, amount: int, currency: str = "eur", interval: str = "month", *, product: str | None = None, **fields: Any
+        self,
+        amount: int,
+        currency: str = "eur",
+        interval: str | None = "month",
+        *,
+        product: str | None = None,
+        **fields: Any,
     ) -> Obj:
-        """A recurring price (amount in the smallest unit) of this product's id, or of a new product."""
+        """A price (amount in the smallest unit) of this product's id, or of a new product; interval None: one-time.
+
+        `currency_options={"usd": 3100}`: it can also be paid in these.
+        """
         owner = product or self.add_product(fields.pop("name", "Signals"))["id"]
-        cycle = {"interval": interval, "interval_count": fields.pop("interval_count", 1)}
-        return self.account.add(stripe_shapes.price(self.account, owner, amount, currency, cycle, **fields))
+        cycle = interval and {"interval": interval, "interval_count": fields.pop("interval_count", 1)}
+        others = fields.pop("currency_options", None)
+        price = self.account.add(stripe_shapes.price(self.account, owner, amount, currency, cycle or None, **fields))
+        prices.set_options(self.account, price, others)
+        return price
 
     def add_promotion_code(self, code: str, **coupon: Any) -> Obj:
         """A code that takes off `percent_off=` percent or `amount_off=`; `duration=` once, forever or repeating."""
@@ -144,13 +159,26 @@ class Stripe:
 
     # --- what members do
 
-    def pay(self, session_id: str, card: str = "4242424242424242", email: str | None = None) -> Obj | None:
-        """The session's subscription, now paid for; None when the card was declined (`stripe_checkout.pay`: cards)."""
-        return checkout.pay(self.account, session_id, card, email)
+    def pay(
+        self,
+        session_id: str,
+        card: str | None = cards.GOOD,
+        email: str | None = None,
+        *,
+        expiry: tuple[int, int] = cards.EXPIRY,
+        quantity: int | None = None,
+    ) -> Obj | None:
+        """The session is paid; gives its subscription (one-time: payment intent), None when the card was declined.
+
+        `stripe_paying.pay` lists the cards; `quantity` is the buyer's choice where the session lets them choose.
+        """
+        if quantity is not None:
+            checkout.set_quantity(self.account, self.account.get("checkout.session", session_id), quantity)
+        return paying.pay(self.account, session_id, card, email, expiry)
 
     def settle_debit(self, session_id: str, *, paid: bool = True) -> None:
         """The slow debit of a `sepa` payment is decided now instead of after `async_days`."""
-        checkout.settle_debit(self.account, self.account.get("checkout.session", session_id), paid=paid)
+        paying.settle_debit(self.account, self.account.get("checkout.session", session_id), paid=paid)
 
     def cancel(self, subscription_id: str, *, at_period_end: bool = True) -> None:
         lifecycle.cancel(self.account, self.subscription(subscription_id), at_period_end=at_period_end)

@@ -38,6 +38,8 @@ class Account:
         self.async_days = 3
         self.async_status = "active"
         self.portal_cancel_field = "cancel_at_period_end"
+        self.tax_active = True
+        self.tax_percent = 0
         self._base = now
         self._offset = 0.0
         self._at: float | None = None
@@ -47,6 +49,10 @@ class Account:
     def now(self) -> int:
         """Stripe's time in whole seconds."""
         return int(self._at if self._at is not None else self._base() + self._offset)
+
+    def tax_on(self, amount: int) -> int:
+        """The tax on top of this amount, where tax is counted."""
+        return max(0, (amount * self.tax_percent + 50) // 100)
 
     def new_id(self, prefix: str, size: int = 24) -> str:
         return f"{prefix}_{secrets.token_hex(size // 2)}"

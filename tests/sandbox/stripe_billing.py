@@ -1,6 +1,10 @@
 """Invoices of the stand-in: made, discounted, finalized, paid or refused, retried."""
 
+from typing import Any
+
+from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_discounts as discounts
+from tests.sandbox import stripe_invoices as invoices
 from tests.sandbox import stripe_money
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj
@@ -31,44 +35,53 @@ def facts(acc: Account, sub: Obj) -> Obj:
 
 
 def add_invoice(acc: Account, sub: Obj, reason: str, items: list[Obj]) -> Obj:
-    """A draft invoice for these items stands in the account; the subscription names it as its latest."""
-    invoice = stripe_money.invoice(acc, sub, acc.get("customer", sub["customer"]), reason, items)
-    for discount_id in list(sub["discounts"]):
-        _discount(acc, sub, invoice, discount_id)
+    """A draft invoice for these items, and for what was pending, stands in the account."""
+    return bill(acc, sub, reason, [invoices.renewal(acc, sub, item) for item in items])
+
+
+def bill(acc: Account, sub: Obj, reason: str, lines: list[invoices.Line]) -> Obj:
+    """A draft invoice of these lines, and of what was pending, stands in the account; it is the subscription's latest.
+
+    The subscription's discounts for one invoice are used up.
+    """
+    hidden = acc.secret(sub["id"])
+    lines = [*hidden.pop("pending", []), *lines]
+    invoice = invoices.invoice(acc, sub, reason, lines)
+    for line, shown in zip(lines, invoice["lines"]["data"], strict=True):
+        if not line.proration:
+            net = discounts.net(acc, sub, line.amount)
+            remember(acc, line.item, net, line.start, line.end, (invoice["id"], (shown["id"],)))
+    discounts.use_up(acc, sub)
     acc.secret(invoice["id"])["finalize_at"] = acc.now() + acc.draft_seconds
     acc.add(invoice)
-    acc.secret(sub["id"]).setdefault("invoices", []).append(invoice["id"])
+    hidden.setdefault("invoices", []).append(invoice["id"])
     sub["latest_invoice"] = invoice["id"]
     acc.emit("invoice.created", invoice)
     return invoice
 
 
-def _discount(acc: Account, sub: Obj, invoice: Obj, discount_id: str) -> None:
-    discount = acc.get("discount", discount_id)
-    if discount["end"] is not None and discount["end"] <= acc.now():
-        sub["discounts"].remove(discount_id)
-        return
-    off = discounts.reduction(acc, discount["source"]["coupon"], invoice["total"])
-    invoice["discounts"].append(discount_id)
-    invoice["total_discount_amounts"].append({"amount": off, "discount": discount_id})
-    for name in ("amount_due", "amount_remaining", "total", "total_excluding_tax"):
-        invoice[name] -= off
-    if acc.get("coupon", discount["source"]["coupon"])["duration"] == "once":
-        sub["discounts"].remove(discount_id)
+def remember(acc: Account, item: Obj, net: int, start: int, end: int, where: Any = None) -> None:
+    """What was asked for the item's current period is known, so that the unused rest can be given back exactly."""
+    acc.secret(item["id"])["billed"] = (net, start, end, where)
 
 
 def finalize(acc: Account, invoice: Obj) -> None:
     """The invoice is open and has its default payment, or is paid at once when nothing is due."""
     buyer = acc.get("customer", invoice["customer"])
     with acc.changing(invoice, "invoice.finalized"):
+        invoices.set_due(invoice, buyer["balance"])
+        invoice["ending_balance"] = invoices.balance_after(invoice)
         invoice["status"] = "open"
         invoice["effective_at"] = invoice["status_transitions"]["finalized_at"] = acc.now()
         invoice["number"] = f"{buyer['invoice_prefix']}-{buyer['next_invoice_sequence']:04d}"
         invoice["hosted_invoice_url"] = f"{acc.base_url}/invoice/{invoice['id']}"
+    with acc.changing(buyer, "customer.updated"):
+        buyer["balance"] = invoice["ending_balance"]
+        buyer["currency"] = buyer["currency"] or invoice["currency"]
     buyer["next_invoice_sequence"] += 1
     if invoice["amount_due"] > 0:
-        intent = acc.add(stripe_money.payment_intent(acc, invoice))
-        payment = acc.add(stripe_money.invoice_payment(acc, invoice, intent))
+        intent = acc.add(stripe_money.payment_intent(acc, invoice, payment_method=_method(acc, invoice)))
+        payment = acc.add(invoices.invoice_payment(acc, invoice, intent))
         acc.secret(invoice["id"])["payment"] = payment["id"]
         acc.secret(intent["id"])["invoice"] = invoice["id"]
         acc.emit("payment_intent.created", intent)
@@ -86,14 +99,47 @@ def intent_of(acc: Account, invoice: Obj) -> Obj:
     return acc.get("payment_intent", payment["payment"]["payment_intent"])
 
 
-def settle_paid(acc: Account, invoice: Obj, last4: str = "4242") -> None:
+def _method(acc: Account, invoice: Obj) -> str | None:
+    sub = acc.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
+    method: str | None = sub["default_payment_method"]
+    return method or acc.get("customer", sub["customer"])["invoice_settings"]["default_payment_method"]
+
+
+def has_card(acc: Account, sub: Obj) -> bool:
+    """There is something to charge."""
+    buyer = acc.get("customer", sub["customer"])
+    return bool(sub["default_payment_method"] or buyer["invoice_settings"]["default_payment_method"])
+
+
+def can_pay(acc: Account, sub: Obj) -> bool:
+    """The subscription's next charge would be paid."""
+    return has_card(acc, sub) and not acc.secret(sub["id"]).get("failing", 0)
+
+
+def receive(acc: Account, intent: Obj) -> Obj:
+    """The intent's money was received; gives the charge."""
+    charge = _charge(acc, intent, paid=True)
+    with acc.changing(intent, "payment_intent.succeeded"):
+        intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
+        intent["processing"] = intent["next_action"] = None
+    return charge
+
+
+def refuse(acc: Account, intent: Obj) -> None:
+    """The intent was tried and the bank said no."""
+    charge = _charge(acc, intent, paid=False)
+    error = {"code": "card_declined", "message": "Your card was declined.", "type": "card_error"}
+    with acc.changing(intent, "payment_intent.payment_failed"):
+        intent.update(status="requires_payment_method", last_payment_error=error, latest_charge=charge["id"])
+        intent["processing"] = None
+
+
+def settle_paid(acc: Account, invoice: Obj) -> None:
     """The invoice is paid and the money received; all events of it are told."""
     if invoice["amount_due"] > 0:
         intent = intent_of(acc, invoice)
-        charge = _charge(acc, intent, last4, paid=True)
-        with acc.changing(intent, "payment_intent.succeeded"):
-            intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
-            intent["processing"] = intent["next_action"] = None
+        intent["payment_method"] = _method(acc, invoice)
+        receive(acc, intent)
         payment = payment_of(acc, invoice["id"])
         assert payment is not None
         with acc.changing(payment, "invoice_payment.paid"):
@@ -106,22 +152,18 @@ def settle_paid(acc: Account, invoice: Obj, last4: str = "4242") -> None:
     acc.emit("invoice.payment_succeeded", invoice)
 
 
-def settle_failed(acc: Account, invoice: Obj, last4: str = "0341") -> None:
+def settle_failed(acc: Account, invoice: Obj) -> None:
     """One more attempt on the invoice was refused; the next one, if any is left, is planned."""
-    intent = intent_of(acc, invoice)
-    charge = _charge(acc, intent, last4, paid=False)
-    error = {"code": "card_declined", "message": "Your card was declined.", "type": "card_error"}
-    with acc.changing(intent, "payment_intent.payment_failed"):
-        intent.update(status="requires_payment_method", last_payment_error=error, latest_charge=charge["id"])
-        intent["processing"] = None
+    refuse(acc, intent_of(acc, invoice))
     tries = invoice["attempt_count"]
     later = acc.now() + acc.retry_days[tries] * DAY if tries < len(acc.retry_days) else None
     with acc.changing(invoice, "invoice.payment_failed"):
         invoice.update(attempt_count=tries + 1, attempted=True, next_payment_attempt=later)
 
 
-def _charge(acc: Account, intent: Obj, last4: str, *, paid: bool) -> Obj:
-    charge = acc.add(stripe_money.charge(acc, intent, last4, paid))
+def _charge(acc: Account, intent: Obj, *, paid: bool) -> Obj:
+    card = cards.charged(acc, intent["payment_method"])
+    charge = acc.add(stripe_money.charge(acc, intent, card, paid))
     acc.emit("charge.succeeded" if paid else "charge.failed", charge)
     return charge
 

@@ -15,7 +15,8 @@ def charge_of(acc: Account, ref: str) -> Obj:
     if ref.startswith("sub_"):
         ref = _last_paid(acc, ref)
     if ref.startswith("cs_"):
-        ref = acc.get("checkout.session", ref)["invoice"] or ref
+        session = acc.get("checkout.session", ref)
+        ref = session["invoice"] or session["payment_intent"] or ref
     if ref.startswith("in_"):
         ref = billing.intent_of(acc, acc.get("invoice", ref))["id"]
     for charge in acc.all("charge"):
@@ -33,9 +34,10 @@ def _last_paid(acc: Account, sub_id: str) -> str:
 
 def owner(acc: Account, charge: Obj) -> Obj:
     """Whose money it was: subscription, customer and member, as the history names them."""
-    invoice = acc.find(acc.secret(charge["payment_intent"]).get("invoice", ""))
+    hidden = acc.secret(charge["payment_intent"])
+    invoice = acc.find(hidden.get("invoice", ""))
     sub = invoice and invoice["parent"]["subscription_details"]["subscription"]
-    member = acc.secret(sub).get("member") if sub else None
+    member = acc.secret(sub).get("member") if sub else hidden.get("member")
     return {"charge": charge["id"], "subscription": sub, "customer": charge["customer"], "member": member}
 
 
@@ -54,6 +56,18 @@ def refund(acc: Account, ref: str, amount: int | None = None, reason: str | None
         charge["amount_refunded"] += given["amount"]
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     acc.history.add("stripe_refunded", **owner(acc, charge), amount=given["amount"], full=charge["refunded"])
+    return given
+
+
+def fail_refund(acc: Account, refund_id: str) -> Obj:
+    """The bank could not give the money back: the refund has failed, and the charge says so."""
+    given = acc.get("refund", refund_id)
+    with acc.changing(given, "refund.updated"):
+        given.update(status="failed", failure_reason="expired_or_canceled_card")
+    acc.emit("refund.failed", given)
+    with acc.changing(acc.get("charge", given["charge"]), "charge.updated") as charge:
+        charge["amount_refunded"] -= given["amount"]
+        charge["refunded"] = False
     return given
 
 

@@ -66,6 +66,14 @@ def invoice_step(acc: Account, invoice: Obj) -> None:
 
 
 def _renew(acc: Account, sub: Obj) -> None:
+    if sub["status"] == "trialing" and not billing.has_card(acc, sub):
+        wanted = sub["trial_settings"]["end_behavior"]["missing_payment_method"]
+        if wanted == "cancel":
+            end(acc, sub, "cancellation_requested")
+            return
+        if wanted == "pause":
+            pause(acc, sub, paused=True)
+            return
     due = [item for item in sub["items"]["data"] if item["current_period_end"] <= acc.now()]
     trial_over = sub["status"] == "trialing"
     with acc.changing(sub, UPDATED):
@@ -85,9 +93,8 @@ def _renew(acc: Account, sub: Obj) -> None:
 def collect(acc: Account, sub: Obj, invoice: Obj) -> bool:
     """The card was asked for the invoice's amount; the subscription's status follows. Tells whether it was paid."""
     hidden = acc.secret(sub["id"])
-    failing = hidden.get("failing", 0)
-    if invoice["amount_due"] > 0 and failing > 0:
-        hidden["failing"] = failing - 1
+    if invoice["amount_due"] > 0 and not billing.can_pay(acc, sub):
+        hidden["failing"] = max(0, hidden.get("failing", 0) - 1)
         billing.settle_failed(acc, invoice)
         _after_refusal(acc, sub, invoice)
         return False

@@ -1,4 +1,4 @@
-"""The objects as Stripe shows them, part two: discounts, invoices, payments, refunds, disputes, portal."""
+"""The objects as Stripe shows them, part two: discounts, payments, refunds, disputes, portal."""
 
 from typing import Any
 
@@ -7,14 +7,6 @@ from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import Obj
 
 blank = stripe_shapes.blank
-
-_INVOICE = (
-    "account_name account_tax_ids application automatically_finalizes_at custom_fields customer_account"
-    " customer_address customer_email customer_name customer_phone customer_shipping default_payment_method"
-    " default_source description due_date effective_at ending_balance footer from_invoice hosted_invoice_url"
-    " invoice_pdf last_finalization_error latest_revision next_payment_attempt number on_behalf_of receipt_number"
-    " rendering shipping_cost shipping_details statement_descriptor test_clock webhooks_delivered_at"
-)
 
 
 def discount(acc: Account, coupon_id: str, **fields: Any) -> Obj:
@@ -28,92 +20,11 @@ def discount(acc: Account, coupon_id: str, **fields: Any) -> Obj:
     ) | {key: value for key, value in fields.items() if value is not None}
 
 
-_ZERO = (
-    "amount_overpaid amount_paid amount_shipping attempt_count post_payment_credit_notes_amount"
-    " pre_payment_credit_notes_amount starting_balance"
-)
-_EMPTY = "customer_tax_ids default_tax_rates discounts total_discount_amounts total_pretax_credit_amounts total_taxes"
-_TOTALS = "amount_due amount_remaining subtotal subtotal_excluding_tax total total_excluding_tax"
-
-
-def invoice(acc: Account, sub: Obj, buyer: Obj, reason: str, items: list[Obj]) -> Obj:
-    invoice_id = acc.new_id("in")
-    lines = [_line(acc, invoice_id, sub, item) for item in items]
-    subtotal = sum(line["amount"] for line in lines)
-    return (
-        blank(_INVOICE, id=invoice_id, object="invoice", account_country="DE", status="draft", livemode=False)
-        | dict.fromkeys(_ZERO.split(), 0)
-        | {name: [] for name in _EMPTY.split()}
-        | dict.fromkeys(_TOTALS.split(), subtotal)
-        | dict.fromkeys(("created", "period_start", "period_end"), acc.now())
-        | _billed_to(sub, buyer)
-        | {
-            "attempted": False,
-            "auto_advance": True,
-            "automatic_tax": blank("disabled_reason liability provider status", enabled=False),
-            "billing_reason": reason,
-            "issuer": {"type": "self"},
-            "lines": {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"},
-            "metadata": {},
-            "payment_settings": blank("default_mandate payment_method_options payment_method_types"),
-            "status_transitions": blank("finalized_at marked_uncollectible_at paid_at voided_at"),
-        }
-    )
-
-
-def _billed_to(sub: Obj, buyer: Obj) -> Obj:
-    return {
-        "collection_method": "charge_automatically",
-        "currency": sub["currency"],
-        "customer": sub["customer"],
-        "customer_email": buyer["email"],
-        "customer_name": buyer["name"],
-        "customer_tax_exempt": "none",
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {"metadata": dict(sub["metadata"]), "subscription": sub["id"]},
-            "type": "subscription_details",
-        },
-    }
-
-
-def _line(acc: Account, invoice_id: str, sub: Obj, item: Obj) -> Obj:
-    price, free = item["price"], sub["status"] == "trialing"
-    amount = 0 if free else price["unit_amount"] * item["quantity"]
-    parent = {"invoice_item": None, "proration": False, "proration_details": None}
-    return {
-        "id": acc.new_id("il"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price["currency"],
-        "description": "Trial period" if free else f"{item['quantity']} × {price['nickname'] or price['id']}",
-        "discount_amounts": [],
-        "discountable": True,
-        "discounts": [],
-        "invoice": invoice_id,
-        "livemode": False,
-        "metadata": dict(sub["metadata"]),
-        "parent": {
-            "invoice_item_details": None,
-            "subscription_item_details": {**parent, "subscription": sub["id"], "subscription_item": item["id"]},
-            "type": "subscription_item_details",
-        },
-        "period": {"end": item["current_period_end"], "start": item["current_period_start"]},
-        "pretax_credit_amounts": [],
-        "pricing": _pricing(price),
-        "quantity": item["quantity"],
-        "quantity_decimal": str(item["quantity"]),
-        "subscription": sub["id"],
-        "subtotal": amount,
-        "taxes": [],
-    }
-
-
-def _pricing(price: Obj) -> Obj:
-    details = {"price": price["id"], "product": price["product"]}
-    return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
-
-
+_PURPOSES = {
+    "subscription_create": "Subscription creation",
+    "subscription_cycle": "Subscription update",
+    "subscription_update": "Subscription update",
+}
 _INTENT = (
     "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason customer_account"
     " excluded_payment_method_types last_payment_error latest_charge managed_payments next_action on_behalf_of"
@@ -122,7 +33,8 @@ _INTENT = (
 )
 
 
-def payment_intent(acc: Account, bill: Obj) -> Obj:
+def payment_intent(acc: Account, bill: Obj, **fields: Any) -> Obj:
+    """An intent to take `amount_due` of the bill's currency from its customer."""
     intent_id = acc.new_id("pi")
     return blank(
         _INTENT,
@@ -138,30 +50,13 @@ def payment_intent(acc: Account, bill: Obj) -> Obj:
         created=acc.now(),
         currency=bill["currency"],
         customer=bill["customer"],
-        description="Subscription creation" if bill["billing_reason"] == "subscription_create" else None,
+        description=_PURPOSES.get(bill.get("billing_reason") or ""),
         livemode=False,
         metadata={},
         payment_method_options={},
         payment_method_types=["card"],
         status="requires_payment_method",
-    )
-
-
-def invoice_payment(acc: Account, bill: Obj, intent: Obj) -> Obj:
-    return {
-        "id": acc.new_id("inpay"),
-        "object": "invoice_payment",
-        "amount_paid": None,
-        "amount_requested": bill["amount_due"],
-        "created": acc.now(),
-        "currency": bill["currency"],
-        "invoice": bill["id"],
-        "is_default": True,
-        "livemode": False,
-        "payment": {"payment_intent": intent["id"], "type": "payment_intent"},
-        "status": "open",
-        "status_transitions": {"canceled_at": None, "paid_at": None},
-    }
+    ) | {key: value for key, value in fields.items() if value is not None}
 
 
 _CHARGE = (
@@ -171,8 +66,8 @@ _CHARGE = (
 )
 
 
-def charge(acc: Account, intent: Obj, last4: str, paid: bool) -> Obj:
-    card = {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": last4}
+def charge(acc: Account, intent: Obj, card: Obj, paid: bool) -> Obj:
+    """One attempt to take the intent's amount from this card."""
     address = blank("city country line1 line2 postal_code state")
     return blank(
         _CHARGE,
@@ -191,7 +86,7 @@ def charge(acc: Account, intent: Obj, last4: str, paid: bool) -> Obj:
         failure_message=None if paid else "Your card was declined.",
         fraud_details={},
         livemode=False,
-        metadata={},
+        metadata=dict(intent["metadata"]),
         outcome=blank("advice_code network_advice_code network_decline_code network_status reason seller_message")
         | {"type": "authorized" if paid else "issuer_declined"},
         paid=paid,

@@ -8,9 +8,11 @@ from urllib.parse import quote
 from aiohttp import web
 
 from tests.sandbox import stripe_billing as billing
+from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_discounts as discounts
 from tests.sandbox import stripe_lifecycle as lifecycle
+from tests.sandbox import stripe_paying as paying
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj
 
@@ -27,8 +29,8 @@ main{max-width:27rem;margin:2rem auto;padding:0 1rem}section{background:var(--ca
 border-radius:14px;padding:1.5rem;margin-bottom:1rem}h1{font-size:1.15rem;margin:0 0 .3rem}p{margin:.3rem 0}
 .price{font-size:2rem;font-weight:700;margin:.2rem 0}.soft{color:var(--soft)}.bad{color:var(--bad);font-weight:600}
 label{display:block;margin:.9rem 0 .3rem;color:var(--soft);font-size:.9rem}label.tick{color:var(--ink);font-size:1rem}
-input[type=text],input[type=email]{width:100%;font:inherit;padding:.65rem .75rem;border:1px solid var(--line);
-border-radius:9px;background:transparent;color:inherit}
+input[type=text],input[type=email],input[type=number]{width:100%;font:inherit;padding:.65rem .75rem;
+border:1px solid var(--line);border-radius:9px;background:transparent;color:inherit}
 button{width:100%;font:inherit;font-weight:600;padding:.8rem;border-radius:9px;border:1px solid var(--line);
 background:transparent;color:inherit;margin-top:.8rem;cursor:pointer}button.go{background:var(--go);color:#fff;border:0}
 @media(prefers-color-scheme:dark){button.go{color:#0d0f18}}
@@ -75,35 +77,61 @@ def gone(text: str, status: int = 404) -> web.Response:
 
 def pay_page(acc: Account, session: Obj, problem: str = "", form: dict[str, str] | None = None) -> web.Response:
     """The page that sells: what, how much, how often, and what may have gone wrong."""
-    lines = acc.secret(session["id"])["lines"]
-    what = "".join(f"<h1>{html.escape(line['description'])}</h1>" for line in lines)
-    total = money(session["amount_total"], session["currency"])
-    off = session["total_details"]["amount_discount"]
-    saved = f"<p>Code applied: you save {money(off, session['currency'])}</p>" if off else ""
-    often = html.escape(", ".join(dict.fromkeys(cycle(line["price"]) for line in lines)))
     wrong = f"<p class=bad role=alert id=problem>{html.escape(problem)}</p>" if problem else ""
     back = session["cancel_url"]
     leave = f'<p><a id=back href="{html.escape(back)}">Back</a></p>' if back else ""
     body = (
-        f"<section>{what}<p class=price id=total>{total}</p><p class=soft>{often}{_trial(acc, session)}</p>{saved}"
-        f"</section><section>{wrong}<form method=post>{_fields(acc, session, form or {})}"
-        "<button class=go name=card value=4242424242424242>Pay</button>"
-        "<button name=card value=4000000000000002>Pay with a card that is declined</button></form></section>" + leave
+        f"<section>{_goods(acc, session)}</section>"
+        f"<section>{wrong}<form method=post>{_fields(acc, session, form or {})}{_buttons(session)}</form></section>"
+        + leave
     )
     return shell("Pay – Stripe sandbox", body)
 
 
+def _goods(acc: Account, session: Obj) -> str:
+    lines = acc.secret(session["id"])["lines"]
+    if not lines:
+        return "<h1>Save a card for later</h1><p class=soft>Nothing is charged now.</p>"
+    what = "".join(f"<h1>{html.escape(line['description'])}</h1>{_how_many(line)}" for line in lines)
+    total = money(session["amount_total"], session["currency"])
+    off = session["total_details"]["amount_discount"]
+    saved = f"<p>Code applied: you save {money(off, session['currency'])}</p>" if off else ""
+    tax = session["total_details"]["amount_tax"]
+    taxed = f"<p class=soft>Includes {money(tax, session['currency'])} tax</p>" if tax else ""
+    often = html.escape(", ".join(dict.fromkeys(cycle(line["price"]) for line in lines)))
+    return f"{what}<p class=price id=total>{total}</p><p class=soft>{often}{_trial(acc, session)}</p>{saved}{taxed}"
+
+
+def _how_many(line: Obj) -> str:
+    if line["quantity"] == 1:
+        return ""
+    each = money(line["amount_total"] // line["quantity"], line["currency"])
+    return f"<p class=soft>{line['quantity']} × {each}</p>"
+
+
 def _trial(acc: Account, session: Obj) -> str:
+    if session["mode"] != "subscription":
+        return ""
     days = acc.secret(session["id"])["data"].get("trial_period_days")
-    price = acc.secret(session["id"])["lines"][0]["price"]
-    then = money(price["unit_amount"], price["currency"])
+    lines = acc.secret(session["id"])["lines"]
+    then = money(sum(line["amount_total"] for line in lines), session["currency"])
     return f", {html.escape(str(days))} days free, then {then}" if days else ""
+
+
+def _buttons(session: Obj) -> str:
+    free = not session["amount_total"]
+    label = "Save card" if session["mode"] == "setup" else "Start" if free else "Pay"
+    buttons = f"<button class=go name=card value=4242424242424242>{label}</button>"
+    if free and session["payment_method_collection"] == "if_required" and session["mode"] != "setup":
+        buttons += "<button name=card value=none>Start without a card</button>"
+    return buttons + "<button name=card value=4000000000000002>Pay with a card that is declined</button>"
 
 
 def _fields(acc: Account, session: Obj, form: dict[str, str]) -> str:
     known = acc.get("customer", session["customer"])["email"] if session["customer"] else session["customer_email"]
     email, code = html.escape(form.get("email") or known or ""), html.escape(form.get("code", ""))
     parts = [f'<label for=email>E-mail</label><input type=email id=email name=email value="{email}">']
+    parts += [_chooser(line) for line in acc.secret(session["id"])["lines"] if line["adjustable_quantity"]]
     if session["allow_promotion_codes"]:
         parts.append(
             f'<label for=code>Promo code</label><input type=text id=code name=code value="{code}">'
@@ -117,6 +145,17 @@ def _fields(acc: Account, session: Obj, form: dict[str, str]) -> str:
     text = (session["custom_text"].get("submit") or {}).get("message")
     parts.append(f"<p class=soft>{html.escape(text)}</p>" if text else "")
     return "".join(parts)
+
+
+def _chooser(line: Obj) -> str:
+    bounds = line["adjustable_quantity"]
+    if not bounds["enabled"]:
+        return ""
+    return (
+        f"<label for=quantity>How many</label><input type=number id=quantity name=quantity value={line['quantity']}"
+        f" min={bounds['minimum']} max={bounds['maximum']}>"
+        "<button name=change value=1 formnovalidate>Change number</button>"
+    )
 
 
 def paid_url(session: Obj) -> str:
@@ -159,16 +198,21 @@ def routes(acc: Account) -> list[web.RouteDef]:
 def _pay(acc: Account, session: Obj, form: dict[str, str]) -> web.Response:
     typed = form.get("code", "").strip()
     try:
+        if form.get("quantity", "").isdigit():
+            checkout.set_quantity(acc, session, int(form["quantity"]))
         if typed and session["allow_promotion_codes"]:
             discounts.apply_code(acc, session, typed)
+        if "change" in form:
+            return pay_page(acc, session, "", form)
         if "apply" in form:
             return pay_page(acc, session, "" if typed else "Type a code first.", form)
         if (session["consent_collection"] or {}).get("terms_of_service") == "required" and not form.get("terms"):
             return pay_page(acc, session, "Please agree to the terms first.", form)
-        sub = checkout.pay(acc, session["id"], form.get("card", "4242424242424242"), form.get("email") or None)
+        card = form.get("card", cards.GOOD)
+        made = paying.pay(acc, session["id"], None if card == "none" else card, form.get("email") or None)
     except ApiError as error:
         return pay_page(acc, session, str(error), form) if session["status"] == "open" else gone(str(error), 410)
-    if sub is None:
+    if made is None:
         return pay_page(acc, session, "Your card was declined. Nothing was charged; try another card.", form)
     raise web.HTTPSeeOther(paid_url(session))
 

@@ -106,6 +106,11 @@ TOP: dict[str, str] = {
     "POST /v1/disputes/{id}/close": "expand",
     "GET /v1/payment_intents": f"{_LIST} created customer customer_account",
     "GET /v1/payment_intents/{id}": "client_secret expand",
+    "GET /v1/payment_methods": f"{_LIST} allow_redisplay customer customer_account type",
+    "GET /v1/payment_methods/{id}": "expand",
+    "GET /v1/customers/{id}/payment_methods": f"{_LIST} allow_redisplay type",
+    "GET /v1/setup_intents": f"{_LIST} attach_to_self created customer customer_account payment_method",
+    "GET /v1/setup_intents/{id}": "client_secret expand",
 }
 
 NESTED: dict[str, dict[str, str]] = {

@@ -9,6 +9,7 @@ from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_events, stripe_params, stripe_wire
 from tests.sandbox import stripe_lifecycle as lifecycle
+from tests.sandbox import stripe_paying as paying
 from tests.sandbox import stripe_prices as prices
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
@@ -62,6 +63,8 @@ KINDS = {
     "refunds": "refund",
     "disputes": "dispute",
     "payment_intents": "payment_intent",
+    "payment_methods": "payment_method",
+    "setup_intents": "setup_intent",
 }
 _PLAIN = {"expand", "limit", "starting_after", "ending_before", "query", "page"}
 
@@ -130,6 +133,9 @@ def read(acc: Account, name: str, params: Obj, object_id: str) -> Obj:
     if path.endswith("/search"):
         kind = KINDS[path.removesuffix("/search")]
         return stripe_wire.found(acc.all(kind), params, f"/v1/{path}")
+    if path.endswith("/payment_methods"):
+        held = rows(acc, "payment_method", {**params, "customer": object_id})
+        return stripe_wire.page(held, params, f"/v1/customers/{object_id}/payment_methods")
     if path.endswith("/line_items"):
         lines = acc.secret(acc.get("checkout.session", object_id)["id"])["lines"]
         return stripe_wire.page(lines, params, f"/v1/checkout/sessions/{object_id}/line_items")
@@ -188,7 +194,7 @@ def _change_session(acc: Account, params: Obj, object_id: str) -> Obj:
 @route("POST /v1/checkout/sessions/{id}/expire")
 def _expire(acc: Account, params: Obj, object_id: str) -> Obj:
     session = acc.get("checkout.session", object_id)
-    checkout.expire(acc, session)
+    paying.expire(acc, session)
     return session
 
 

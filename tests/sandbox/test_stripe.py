@@ -63,7 +63,8 @@ class World:
             "subscription_data": {"metadata": {"member": "member-7"}},
             **params,
         }
-        return await self.v1.checkout.sessions.create_async(wanted)
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return await self.v1.checkout.sessions.create_async(given)
 
     async def subscriber(self, card: str = "4242424242424242", **params: Any) -> Any:
         session = await self.session(**params)

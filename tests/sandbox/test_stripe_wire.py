@@ -207,7 +207,8 @@ def _params_type(route: str) -> tuple[Any, str]:
     singular = "".join(word.capitalize() for word in parts[0].removesuffix("s").split("_"))
     action = parts[-1] if parts[-1] not in {"{id}", parts[0]} else ""
     if action:
-        verb = "ListLineItems" if action == "line_items" else action.capitalize()
+        words = "".join(word.capitalize() for word in action.split("_"))
+        verb = f"List{words}" if action in {"line_items", "payment_methods"} else words
     elif "{id}" in parts:
         verb = {"GET": "Retrieve", "POST": "Update", "DELETE": "Delete"}[method]
         verb = "Cancel" if (singular, method) == ("Subscription", "DELETE") else verb

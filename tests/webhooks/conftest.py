@@ -17,7 +17,7 @@ from core.billing import links, subscriptions
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
 from tests.sandbox.stripe import Stripe
-from webhooks import events, prices, server, site
+from webhooks import errands, events, prices, server, site
 
 SECRET = "whsec_canary_0123456789abcdef"
 API_KEY = "sk_test_canary0123456789"
@@ -46,10 +46,11 @@ class World:
             return who.member_id
 
     async def settle(self) -> None:
-        """Every event has arrived and was worked off."""
+        """Every event has arrived and was worked off, and so was every errand, with what follows from it."""
+        provider = self.here.providers[0]
         await self.stripe.delivery.settled()
-        while await events.work_off(self.here, self.here.providers[0]):
-            pass
+        while await events.work_off(self.here, provider) or await errands.work_off(self.here, provider):
+            await self.stripe.delivery.settled()
 
     async def checkout(self, member_id: int, plan: str = "signals") -> str:
         """The id of the session to which the checkout page's button leads."""

@@ -48,6 +48,22 @@ async def test_every_reference_leads_somewhere(world: World) -> None:
             there = there[step]
 
 
+async def test_the_name_of_a_request_may_be_given_and_stands_on_every_answer(world: World) -> None:
+    said = await described(world)
+    [given] = said["components"]["parameters"].values()
+    assert (given["name"], given["in"], given["required"]) == (guard.REQUEST, "header", False)
+    for path, methods in said["paths"].items():
+        for operation in methods.values():
+            assert {"$ref": "#/components/parameters/RequestId"} in operation["parameters"], path
+            assert all(guard.REQUEST in answer["headers"] for answer in operation["responses"].values()), path
+    key = await tools.reader(world, "signals")
+    answer = await ask(world, "/api/v1/signals/latest", key)
+    again = await ask(world, "/api/v1/signals/latest", key, headers={"If-None-Match": answer.headers["ETag"]})
+    refused, missing = await ask(world, "/api/v1/signals/latest"), await ask(world, "/api/v1/nowhere")
+    assert [one.status for one in (answer, again, refused, missing)] == [200, 304, 401, 404]
+    assert len({one.headers[guard.REQUEST] for one in (answer, again, refused, missing)}) == 4
+
+
 async def test_every_route_of_the_api_is_described_and_the_other_way_round(world: World) -> None:
     said = await described(world)
     told = {(method.upper(), path) for path, methods in said["paths"].items() for method in methods}

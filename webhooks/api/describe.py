@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from webhooks import guard
 from webhooks.api import frame
 
 VERSION = "1.0.0"
@@ -35,6 +36,15 @@ _HEADERS = {
     "Cache-Control": ("string", "Answers are for you alone, and asked for again each time."),
     "WWW-Authenticate": ("string", "How a key is sent."),
     "Location": ("string", "Where to look next."),
+    guard.REQUEST: ("string", "The request's name in our logs; say it when you ask us about an answer."),
+}
+_NAMED = {
+    "name": guard.REQUEST,
+    "in": "header",
+    "required": False,
+    "description": "A name for the request: 4 to 36 letters, digits, dots, colons, dashes or underscores. It is taken over "
+    "from a proxy that the operator trusts; every other request gets a name of ours.",
+    "schema": {"type": "string"},
 }
 _TAGS = {
     "signals": "What is published, and what became of it.",
@@ -53,7 +63,8 @@ Moments are RFC 3339 in UTC; prices, shares and results are decimals in strings.
 refused, so that a typing error is heard of. Lists end with `next`, which is what to ask for to get the next page.
 
 Every answer to a GET has an ETag; ask again with If-None-Match, and 304 says that nothing has changed. Errors are
-`application/problem+json` (RFC 9457), with our own `error.code` and `error.message` in them.
+`application/problem+json` (RFC 9457), with our own `error.code` and `error.message` in them. Every answer has an
+`X-Request-Id`, the request's name in our logs.
 
 `GET /api/v1/ws` is a WebSocket with signals in the order in which they happen, resumable from a cursor.
 Sources outside hand in alerts at `POST /intake/{source}`, and the payment provider tells of payments at
@@ -83,6 +94,7 @@ def description(endpoints: Iterable[frame.Endpoint], *, title: str, url: str) ->
             "headers": {
                 name: {"schema": {"type": kind}, "description": text} for name, (kind, text) in _HEADERS.items()
             },
+            "parameters": {"RequestId": _NAMED},
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -132,7 +144,7 @@ def _operation(row: frame.Endpoint) -> dict[str, Any]:
         "summary": row.summary,
         "description": " ".join(filter(None, (row.more, needs))),
         "tags": [row.tag],
-        "parameters": parameters(row),
+        "parameters": [*parameters(row), {"$ref": "#/components/parameters/RequestId"}],
         "responses": _responses(row),
     }
     if row.body is not None:
@@ -171,7 +183,7 @@ def statuses(row: frame.Endpoint) -> dict[int, str]:
 
 def _responses(row: frame.Endpoint) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    own = [*_LIMITS, "Cache-Control", *(["ETag"] if row.method == "GET" else []), *row.headers]
+    own = [guard.REQUEST, *_LIMITS, "Cache-Control", *(["ETag"] if row.method == "GET" else []), *row.headers]
     for status, model in row.returns.items():
         form = {"schema": {"$ref": _REF.format(model=model.__name__)}}
         said = (model.__doc__ or "").strip().partition("\n")[0]
@@ -182,13 +194,13 @@ def _responses(row: frame.Endpoint) -> dict[str, Any]:
         }
     for status, text in statuses(row).items():
         if status == 304:
-            told["304"] = {"description": text, "headers": _refs(["ETag", "Cache-Control"])}
+            told["304"] = {"description": text, "headers": _refs([guard.REQUEST, "ETag", "Cache-Control"])}
             continue
         also = {401: ["WWW-Authenticate"], 429: ["Retry-After"]}.get(status, [])
         form = {"schema": {"$ref": "#/components/schemas/Problem"}}
         told[str(status)] = {
             "description": text,
-            **({"headers": _refs(also)} if also else {}),
+            "headers": _refs([guard.REQUEST, *also]),
             "content": {"application/problem+json": form},
         }
     return told

@@ -108,7 +108,9 @@ async def due_since(session: AsyncSession, *, now: datetime) -> datetime | None:
     """Since when the hook that has been due for longest could have been told; None when none is due."""
     next_one = RecordEntry.n == Hook.cursor + 1  # the record has no gaps
     since = case((Hook.not_before > RecordEntry.at, Hook.not_before), else_=RecordEntry.at)
-    return await session.scalar(select(func.min(since)).select_from(Hook).join(RecordEntry, next_one).where(_due(now)))
+    oldest = select(func.min(since)).select_from(Hook).join(RecordEntry, next_one).where(_due(now))
+    found: datetime | None = await session.scalar(oldest)
+    return found
 
 
 async def claim(session: AsyncSession, *, now: datetime, lease: float, limit: int) -> list[Job]:

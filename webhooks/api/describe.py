@@ -42,8 +42,8 @@ _NAMED = {
     "name": guard.REQUEST,
     "in": "header",
     "required": False,
-    "description": "A name for the request: 4 to 36 letters, digits, dots, colons, dashes or underscores. It is taken over "
-    "from a proxy that the operator trusts; every other request gets a name of ours.",
+    "description": "A name for the request: 4 to 36 letters, digits, dots, colons, dashes or underscores. It is taken "
+    "over from a proxy that the operator trusts; every other request gets a name of ours.",
     "schema": {"type": "string"},
 }
 _TAGS = {

@@ -11,6 +11,7 @@ from core import errors
 from core.stack import Stack
 from webhooks import (
     billing,
+    checkout,
     errands,
     events,
     guard,
@@ -53,7 +54,8 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     live.add_to(app)
     leaflets.add_to(app)
     record.add_to(app)
-    _add_billing(app)
+    billing.add_to(app)
+    checkout.add_to(app)
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)
     app.router.add_post("/intake/{source}", intake.take)
@@ -69,17 +71,6 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
 
     app.on_cleanup.append(close)
     return app
-
-
-def _add_billing(app: web.Application) -> None:
-    app.router.add_get("/checkout/{token}", billing.show_checkout)
-    app.router.add_post("/checkout/{token}", billing.start_checkout)
-    app.router.add_get("/portal/{token}", billing.show_portal)
-    app.router.add_post("/portal/{token}", billing.open_portal)
-    app.router.add_get("/thanks", billing.thanks)
-    for name in payments.names():
-        app.router.add_post(f"/webhooks/{name}", billing.events_of(name))
-        app.router.add_post(f"/api/v1/{name}/webhook", billing.events_of(name))
 
 
 async def run(stack: Stack, stop: asyncio.Event) -> None:

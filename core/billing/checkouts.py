@@ -47,8 +47,7 @@ class Choice:
 
     def fits(self, checkout: models.Checkout) -> bool:
         """Whether the checkout is an attempt to pay for just this."""
-        mine = (self.price_id, self.currency, self.quantity, self.trial_days, self.gift)
-        return mine == (checkout.price_id, checkout.currency, checkout.quantity, checkout.trial_days, checkout.gift)
+        return all(getattr(self, name) == getattr(checkout, name) for name in _WANTED)
 
 
 async def reserve(
@@ -91,10 +90,16 @@ async def _sweep_out(session: AsyncSession, member_id: int, plan: str, now: date
     await db.execute(session, mine.where(old | stuck | lost).values(state="expired"))
 
 
-async def opened(session: AsyncSession, checkout_id: int, *, session_id: str, url: str, expires_at: datetime) -> None:
-    """The checkout can be paid at this address until it expires."""
-    checkout = update(models.Checkout).where(models.Checkout.id == checkout_id)
-    await db.execute(session, checkout.values(session_id=session_id, url=url, expires_at=expires_at))
+async def opened(session: AsyncSession, checkout_id: int, *, session_id: str, url: str, expires_at: datetime) -> bool:
+    """The checkout can be paid at this address until it expires; says whether it was still wanted."""
+    checkout = update(models.Checkout).where(models.Checkout.id == checkout_id, models.Checkout.state == "open")
+    return await db.execute(session, checkout.values(session_id=session_id, url=url, expires_at=expires_at)) == 1
+
+
+async def withdrawn(session: AsyncSession, checkout_id: int) -> None:
+    """The checkout, whose page can be paid no more, makes place for another choice."""
+    checkout = update(models.Checkout).where(models.Checkout.id == checkout_id, models.Checkout.state == "open")
+    await db.execute(session, checkout.values(state="expired"))
 
 
 async def given_up(session: AsyncSession, checkout_id: int) -> None:

@@ -11,9 +11,10 @@ import itsdangerous
 
 from core import errors, settings
 
-CHECKOUT, PORTAL = "checkout", "portal"
-_LIFE = {CHECKOUT: timedelta(hours=24), PORTAL: timedelta(hours=1)}
-_AGAIN = {CHECKOUT: "/subscribe", PORTAL: "/billing"}
+CHECKOUT, PORTAL, CHANGE, SEATS, GIFT = "checkout", "portal", "change", "seats", "gift"
+_DAY, _HOUR = timedelta(hours=24), timedelta(hours=1)
+_LIFE = {CHECKOUT: _DAY, PORTAL: _HOUR, CHANGE: _HOUR, SEATS: _HOUR, GIFT: _DAY}
+_AGAIN = {CHECKOUT: "/subscribe", PORTAL: "/billing", CHANGE: "/billing", SEATS: "/seats", GIFT: "/gift"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,21 @@ class _Signer(itsdangerous.TimestampSigner):
         return super().get_timestamp() if self._moment is None else int(self._moment.timestamp())
 
 
+def url(
+    conf: settings.Settings, purpose: str, member_id: int, plan_key: str = "", *, now: datetime | None = None
+) -> str:
+    """The page of this purpose for this member, /{purpose}/{token}; it works as long as links of its purpose do."""
+    return f"{conf.public_url}/{purpose}/{_token(conf, purpose, member_id, plan_key, now)}"
+
+
 def checkout_url(conf: settings.Settings, member_id: int, plan_key: str, *, now: datetime | None = None) -> str:
     """The page on which this member can subscribe to this plan; valid for 24 hours."""
-    return f"{conf.public_url}/checkout/{_token(conf, CHECKOUT, member_id, plan_key, now)}"
+    return url(conf, CHECKOUT, member_id, plan_key, now=now)
 
 
 def portal_url(conf: settings.Settings, member_id: int, *, now: datetime | None = None) -> str:
     """The page from which this member reaches invoices, card and cancellation; valid for 1 hour."""
-    return f"{conf.public_url}/portal/{_token(conf, PORTAL, member_id, '', now)}"
+    return url(conf, PORTAL, member_id, now=now)
 
 
 def read(conf: settings.Settings, purpose: str, token: str, *, now: datetime | None = None) -> Ticket:

@@ -100,6 +100,9 @@ class Provider(Protocol):
     async def checkout(self, order: Order) -> Page:
         """The page on which the order is paid; the same one each time for the same checkout."""
 
+    async def expire(self, session_id: str) -> str:
+        """What became of the checkout, which can be begun no more: "expired", or "paid" or "pending" if it was late."""
+
     async def portal(self, customer_id: str, return_url: str) -> str:
         """The address of a page where the customer manages card, invoices and cancellation."""
 

@@ -13,7 +13,7 @@ import orjson
 from core import catalogue, errors, settings, sold
 from core.billing import checkouts, errands, plans
 from webhooks import payments
-from webhooks.payments import stripe_acts, stripe_objects, stripe_wire
+from webhooks.payments import stripe_acts, stripe_objects, stripe_orders, stripe_wire
 
 _MISSED_AT_MOST = 500
 
@@ -133,24 +133,19 @@ class Stripe:
     # --- what we have Stripe make
 
     async def checkout(self, order: payments.Order) -> payments.Page:
-        member, row = str(order.checkout.member_id), order.checkout
-        ours = {stripe_objects.MEMBER: member, stripe_objects.PLAN: order.plan.key}
-        wanted: dict[str, Any] = {
-            "mode": "subscription",
-            "line_items": [{"price": row.price_id or order.plan.price_ids[0], "quantity": row.quantity}],
-            "client_reference_id": member,
-            "metadata": ours,
-            "subscription_data": {"metadata": ours},
-            "allow_promotion_codes": True,
-            "success_url": order.success_url,
-            "cancel_url": order.cancel_url,
-            "expires_at": int(row.expires_at.timestamp()),
-        }
-        if order.customer_id:
-            wanted["customer"] = order.customer_id
-        making = self._v1.checkout.sessions.create_async(wanted, {"idempotency_key": checkouts.idempotency_key(row)})  # type: ignore[arg-type]
+        row = order.checkout
+        wanted: Any = stripe_orders.subscription(order, tax=self._book.policy.tax)
+        key: Any = {"idempotency_key": checkouts.idempotency_key(row)}
+        making = self._v1.checkout.sessions.create_async(wanted, key)
         page = stripe_wire.plain(await stripe_wire.answered(making, making=True))
         return payments.Page(page["id"], page["url"] or "", datetime.fromtimestamp(page["expires_at"], UTC))
+
+    async def expire(self, session_id: str) -> str:
+        try:
+            found = await stripe_wire.answered(self._v1.checkout.sessions.expire_async(session_id))
+        except errors.RefusedError:  # it is complete, or it has expired already
+            found = await stripe_wire.answered(self._v1.checkout.sessions.retrieve_async(session_id))
+        return stripe_objects.session_state(stripe_wire.plain(found)) if found else "expired"
 
     async def portal(self, customer_id: str, return_url: str) -> str:
         wanted: Any = {"customer": customer_id, "return_url": return_url}

@@ -176,6 +176,12 @@ class Stripe:
             checkout.set_quantity(self.account, self.account.get("checkout.session", session_id), quantity)
         return paying.pay(self.account, session_id, card, email, expiry)
 
+    def add_card(
+        self, customer_id: str | None, card: str = cards.GOOD, *, expiry: tuple[int, int] = cards.EXPIRY
+    ) -> Obj:
+        """A card kept for this customer; a subscription uses it once its `default_payment_method` names it."""
+        return cards.keep(self.account, customer_id, card, expiry)
+
     def settle_debit(self, session_id: str, *, paid: bool = True) -> None:
         """The slow debit of a `sepa` payment is decided now instead of after `async_days`."""
         paying.settle_debit(self.account, self.account.get("checkout.session", session_id), paid=paid)

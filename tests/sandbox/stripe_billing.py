@@ -48,9 +48,11 @@ def bill(acc: Account, sub: Obj, reason: str, lines: list[invoices.Line]) -> Obj
     lines = [*hidden.pop("pending", []), *lines]
     invoice = invoices.invoice(acc, sub, reason, lines)
     for line, shown in zip(lines, invoice["lines"]["data"], strict=True):
+        where = (invoice["id"], (shown["id"],))
         if not line.proration:
-            net = discounts.net(acc, sub, line.amount)
-            remember(acc, line.item, net, line.start, line.end, (invoice["id"], (shown["id"],)))
+            remember(acc, line.item, discounts.net(acc, sub, line.amount), line.start, line.end, where)
+        elif line.basis:
+            remember(acc, line.item, *line.basis, where)
     discounts.use_up(acc, sub)
     acc.secret(invoice["id"])["finalize_at"] = acc.now() + acc.draft_seconds
     acc.add(invoice)

@@ -13,7 +13,10 @@ blank = stripe_shapes.blank
 
 @dataclass(frozen=True)
 class Line:
-    """What one line of an invoice asks for: so much for this item from `start` to `end`."""
+    """What one line of an invoice asks for: so much for this item from `start` to `end`.
+
+    `credited`: the invoice and lines that a credit gives back. `basis`: what the whole period costs, for later credits.
+    """
 
     item: Obj
     amount: int
@@ -22,6 +25,7 @@ class Line:
     description: str
     proration: bool = False
     credited: tuple[str, tuple[str, ...]] | None = None
+    basis: tuple[int, int, int] | None = None
 
 
 def share(amount: int, part: int, whole: int) -> int:

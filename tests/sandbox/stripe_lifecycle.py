@@ -5,7 +5,6 @@ from typing import Any
 
 from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_periods as periods
-from tests.sandbox import stripe_shapes
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import Obj
 
@@ -179,7 +178,7 @@ def pause(acc: Account, sub: Obj, *, paused: bool) -> None:
 
 
 def restart_period(acc: Account, sub: Obj) -> None:
-    """A new period begins now for every item; nothing is prorated (the stand-in does no proration)."""
+    """A new period begins now for every item; what the old one cost is another matter."""
     sub["billing_cycle_anchor"] = acc.now()
     for item in sub["items"]["data"]:
         item["current_period_start"] = acc.now()
@@ -190,15 +189,3 @@ def set_fields(acc: Account, sub: Obj, **fields: Any) -> None:
     """These fields have these values, and one `updated` event says so."""
     with acc.changing(sub, UPDATED):
         sub.update(fields)
-
-
-def reprice(acc: Account, sub: Obj, item: Obj, price: Obj) -> None:
-    """The item has another price; with another interval a new period begins now and is billed (nothing is prorated)."""
-    same_cycle = item["price"]["recurring"] == price["recurring"]
-    item.update(price=price, plan=stripe_shapes.plan(price))
-    if same_cycle or sub["status"] == "trialing":
-        return
-    restart_period(acc, sub)
-    invoice = billing.add_invoice(acc, sub, "subscription_update", sub["items"]["data"])
-    billing.finalize(acc, invoice)
-    collect(acc, sub, invoice)

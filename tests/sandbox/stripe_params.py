@@ -68,6 +68,10 @@ TOP: dict[str, str] = {
     "GET /v1/subscriptions/search": _SEARCH,
     "GET /v1/invoices": f"{_LIST} collection_method created customer customer_account due_date status subscription",
     "GET /v1/invoices/{id}": "expand",
+    "POST /v1/invoices/create_preview": "automatic_tax currency customer customer_account customer_details discounts"
+    " expand invoice_items issuer on_behalf_of preview_mode schedule schedule_details subscription"
+    " subscription_details",
+    "POST /v1/invoices/{id}/void": "expand",
     "POST /v1/invoices/{id}/pay": "expand forgive mandate off_session paid_out_of_band payment_method source",
     "GET /v1/invoice_payments": f"{_LIST} created invoice payment status",
     "GET /v1/invoice_payments/{id}": "expand",

@@ -10,11 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.sandbox import stripe_catalogue, stripe_events, stripe_routes, stripe_wire
+from tests.sandbox import stripe_catalogue, stripe_events, stripe_routes, stripe_selling, stripe_wire
 from tests.sandbox.stripe_account import CURRENT_VERSION, Account
 from tests.sandbox.stripe_wire import ApiError, Obj
 
-assert stripe_catalogue  # its import adds the routes of the catalogue
+assert stripe_catalogue  # their import adds the routes
+assert stripe_selling
 DAY = 86_400
 
 

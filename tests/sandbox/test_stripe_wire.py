@@ -209,6 +209,7 @@ def _params_type(route: str) -> tuple[Any, str]:
     if action:
         words = "".join(word.capitalize() for word in action.split("_"))
         verb = f"List{words}" if action in {"line_items", "payment_methods"} else words
+        verb = {"Void": "VoidInvoice"}.get(verb, verb)
     elif "{id}" in parts:
         verb = {"GET": "Retrieve", "POST": "Update", "DELETE": "Delete"}[method]
         verb = "Cancel" if (singular, method) == ("Subscription", "DELETE") else verb

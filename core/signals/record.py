@@ -21,6 +21,7 @@ from core.signals import entries, results
 HEAD_NOTICE = "record_head"
 # No place can have this key, so the alarm about a public channel is never taken for one about a gated place.
 _WITNESS = "public record"
+_GREW = "record_grew"
 _LOCK = 0x5265636F7264  # any number that every version of the product agrees on
 
 
@@ -63,7 +64,13 @@ async def append(session: AsyncSession, signal: Signal, event: SignalEvent, *, n
         RecordEntry(n=last.n + 1, signal_id=signal.id, line=line, hash=entry["hash"], secret=secret.decode(), at=now)
     )
     await session.flush()
+    session.info[_GREW] = True
     return str(entry["hash"])
+
+
+def grew(session: AsyncSession) -> bool:
+    """Whether entries were written in this session; whoever waits for them is to be woken after its transaction."""
+    return bool(session.info.get(_GREW))
 
 
 async def head(session: AsyncSession) -> Head:

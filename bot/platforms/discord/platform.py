@@ -26,6 +26,7 @@ from bot.platforms.discord import (
 )
 from core import db, errors, health, inbox, models, places, rounds, settings, stack
 from core.delivery import outbox, outcomes, pacing
+from core.signals import record
 
 log = structlog.get_logger()
 
@@ -205,7 +206,9 @@ class Discord:
             return
         if eased or (outcome is not None and outcome.drafts):
             self._stack.bell.ring(f"places:{self.name}")  # what happened while we were hindered, a round finds out
-        if waiting:
+        if record.grew(session):
+            self._stack.deliver()  # a signal by hand, or its end: everybody is to hear of it
+        elif waiting:
             self._stack.bell.ring(f"outbox:{self.name}")
 
     def _understood(self, item: inbox.Item) -> events.Heard | None:

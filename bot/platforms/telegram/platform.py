@@ -27,6 +27,7 @@ from bot.platforms.telegram import (
 )
 from core import errors, health, inbox, members, models, places, rounds, settings, stack
 from core.delivery import outbox, outcomes, pacing
+from core.signals import record
 
 log = structlog.get_logger()
 
@@ -191,7 +192,9 @@ class Telegram:
         except errors.LostLeaseError:
             log.info("telegram_update_taken_over", update=item.event_id)
             return
-        if waiting:
+        if record.grew(session):
+            self._stack.deliver()  # a signal by hand, or its end: everybody is to hear of it
+        elif waiting:
             self._stack.bell.ring(f"outbox:{self.name}")
         if not all(findings.values()):  # what happened while we were hindered, a round finds out
             self._stack.bell.ring(f"places:{self.name}")

@@ -16,6 +16,8 @@ from webhooks import payments
 from webhooks.payments import stripe_acts, stripe_objects, stripe_orders, stripe_wire
 
 _MISSED_AT_MOST = 500
+_CARD = "default_payment_method"
+_WITH = ["latest_invoice.payments", _CARD, f"customer.invoice_settings.{_CARD}"]
 
 
 def open_provider(conf: settings.Settings, book: catalogue.Catalogue) -> "Stripe":
@@ -70,7 +72,7 @@ class Stripe:
         return payments.Reading(snapshot, session_id, state)
 
     async def _read_subscription(self, found: str, session: Any, now: datetime) -> Any:
-        expanded: Any = {"expand": ["latest_invoice.payments"]}
+        expanded: Any = {"expand": _WITH}
         row = stripe_wire.plain(await stripe_wire.answered(self._v1.subscriptions.retrieve_async(found, expanded)))
         if not row:
             return None

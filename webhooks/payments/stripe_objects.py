@@ -110,6 +110,7 @@ def snapshot(
         plan=str((price.get("metadata") or {}).get(PLAN) or ""),
         item_id=_id(item),
         **_cost(item),
+        **_card(subscription),
     )
 
 
@@ -123,6 +124,22 @@ def _cost(item: Obj) -> dict[str, Any]:
         "currency": str(price.get("currency") or "")[:3].upper(),
         "interval": str(cycle.get("interval") or "")[:8],
         "interval_count": every if isinstance(every, int) and every > 0 else 1,
+    }
+
+
+def _card(subscription: Obj) -> dict[str, Any]:
+    """The card that will be charged: the subscription's own, or else its customer's; nothing for other ways to pay."""
+    customer = subscription.get("customer")
+    usual = (customer.get("invoice_settings") or {}) if isinstance(customer, Mapping) else {}
+    method = subscription.get("default_payment_method") or usual.get("default_payment_method")
+    card = method.get("card") if isinstance(method, Mapping) else None
+    if not isinstance(card, Mapping):
+        return {}
+    year, month = card.get("exp_year"), card.get("exp_month")
+    return {
+        "card": f"{str(card.get('brand') or 'card').capitalize()} {card.get('last4') or ''}".strip()[:40],
+        "card_expires": f"{year:04}-{month:02}" if isinstance(year, int) and isinstance(month, int) else "",
+        "fingerprint": str(card.get("fingerprint") or ""),
     }
 
 

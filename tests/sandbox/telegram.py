@@ -22,6 +22,7 @@ from tests.sandbox import (
     telegram_messages,
     telegram_places,
     telegram_profile,
+    telegram_stars,
     telegram_table,
     telegram_world,
 )
@@ -47,7 +48,7 @@ TOKEN = "100001:SANDBOX-token"
 
 
 class Telegram(telegram_world.World):
-    """The server (`app`) and its world. `faults` strike requests, `limiter` counts messages, `profile` is its menu."""
+    """The server (`app`) and its world. `faults` strike requests, `limiter` counts messages, `stars` are paid."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Telegram(telegram_world.World):
         super().__init__(history, token=token, username=username, limits=limits, now=now)
         self.faults = telegram_faults.Faults(seed)
         self.profile = telegram_profile.Profile()
+        self.stars = telegram_stars.Stars(self)
         self._methods = {name.lower(): (name, method) for name, method in _methods(self).items()}
         self._closing = asyncio.Event()
         self.app = web.Application(client_max_size=LARGEST_REQUEST)
@@ -197,6 +199,11 @@ def _methods(telegram: Telegram) -> dict[str, Method]:
         "leaveChat": telegram_profile.leave_chat,
         "getFile": telegram_profile.get_file,
         **PLACES,
+        "createInvoiceLink": lambda _world, call: telegram.stars.create_invoice_link(call),
+        "answerPreCheckoutQuery": lambda _world, call: telegram.stars.answer(call),
+        "refundStarPayment": lambda _world, call: telegram.stars.refund(call),
+        "editUserStarSubscription": lambda _world, call: telegram.stars.edit_subscription(call),
+        "getStarTransactions": lambda _world, call: telegram.stars.transactions(call),
     }
 
 

@@ -34,6 +34,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "declineChatJoinRequest": ("chat_id", "user_id"),
     "banChatMember": ("chat_id", "user_id"),
     "unbanChatMember": ("chat_id", "user_id"),
+    "createInvoiceLink": ("title", "description", "payload", "currency", "prices"),
+    "answerPreCheckoutQuery": ("pre_checkout_query_id", "ok"),
+    "refundStarPayment": ("user_id", "telegram_payment_charge_id"),
+    "editUserStarSubscription": ("user_id", "telegram_payment_charge_id", "is_canceled"),
+    "getStarTransactions": (),
 }
 
 MISSING = {

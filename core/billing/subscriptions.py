@@ -3,13 +3,13 @@
 What a reading is worth is decided in `core.billing.rule`; here it is applied, once, under the lock of its row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, health, members, models
@@ -18,6 +18,8 @@ from core.billing import rule
 LIVE = rule.LIVE
 Snapshot = rule.Snapshot
 access_until, cancels_at = rule.access_until, rule.cancels_at
+LOST = "access_lost_at"
+"""Where a stored snapshot says when a reading last ended its access; the brake counts these."""
 # Reads that overlap are put in order by the moment they began; a greater distance is a clock that was set.
 _OVERLAP = timedelta(seconds=60)
 log = structlog.get_logger()
@@ -36,8 +38,9 @@ async def apply(
     an e-mail address, and a link once made stays. Raises StaleReadError when a later reading was applied already.
     """
     row = await _locked(session, snapshot, now)
-    if timedelta(0) < row.read_at - snapshot.read_at < _OVERLAP:
-        raise StaleReadError(f"The subscription {snapshot.external_id} was read again meanwhile.")
+    _check_fresh(row, snapshot)
+    had = has_access(row, now)
+    lost_at = row.snapshot.get(LOST)
     snapshot = _completed(snapshot, row.snapshot)
     row.plan = await _plan(session, snapshot, row, book, now)
     if row.member_id is None:
@@ -45,16 +48,31 @@ async def apply(
     if row.member_id is not None:
         await _linked(session, snapshot, row.member_id, now)
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
-    row.snapshot, row.read_at = snapshot.as_dict(), snapshot.read_at
+    row.read_at = snapshot.read_at
     row.quantity, row.amount, row.currency = snapshot.quantity, snapshot.amount, snapshot.currency.upper()
     row.interval, row.interval_count, row.ended_at = snapshot.interval, snapshot.interval_count, snapshot.ended_at
     row.claims = [*dict.fromkeys([*row.claims, *snapshot.claims])]
     row.cancels_at = cancels_at(snapshot)
     row.access_until = access_until(snapshot, grace_days=grace_days, policy=book.policy, opens=bool(row.plan))
+    lost_at = now.isoformat() if had and not has_access(row, now) else lost_at
+    row.snapshot = {**snapshot.as_dict(), **({LOST: lost_at} if lost_at else {})}
     await session.flush()
     await check_second(session, row, now=now)
     log.info("subscription_applied", subscription=row.external_id, status=row.status, member=row.member_id)
     return row
+
+
+def has_access(row: models.Subscription, now: datetime) -> bool:
+    """Whether the row gives a member access now."""
+    return row.member_id is not None and row.access_until is not None and row.access_until > now
+
+
+def _check_fresh(row: models.Subscription, snapshot: Snapshot) -> None:
+    """Neither was the row read later than the snapshot, nor does it know of a payment that this reading left out."""
+    overtaken = timedelta(0) < row.read_at - snapshot.read_at < _OVERLAP
+    unseen = set(row.claims) - set(snapshot.claims) if snapshot.status in LIVE else set()
+    if overtaken or unseen:
+        raise StaleReadError(f"The subscription {snapshot.external_id} was read again meanwhile.")
 
 
 async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> models.Subscription:
@@ -114,6 +132,26 @@ async def _linked(session: AsyncSession, snapshot: Snapshot, member_id: int, now
         insert = db.insert(session, models.Customer).values(**key, member_id=member_id)
         await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))
     await health.clear(session, _unlinked_key(snapshot.external_id), now=now)
+
+
+async def known(session: AsyncSession, provider: str, ids: Collection[str]) -> dict[str, models.Subscription]:
+    """Those of these subscriptions that we have, by the provider's ids."""
+    table = models.Subscription
+    rows = await session.scalars(select(table).where(table.provider == provider, table.external_id.in_(ids)))
+    return {row.external_id: row for row in rows}
+
+
+async def claims_of(session: AsyncSession, provider: str, external_id: str) -> tuple[str, ...]:
+    """The payments of this subscription that were ever taken back or disputed, as far as we know."""
+    mine = select(models.Subscription.claims).filter_by(provider=provider, external_id=external_id)
+    return tuple(await session.scalar(mine) or ())
+
+
+async def confirmed(session: AsyncSession, provider: str, ids: Collection[str], *, at: datetime) -> None:
+    """These subscriptions were looked at then, and nothing about them was other than we know."""
+    table = models.Subscription
+    mine = update(table).where(table.provider == provider, table.external_id.in_(ids), table.read_at < at)
+    await db.execute(session, mine.values(read_at=at))
 
 
 async def of_member(session: AsyncSession, member_id: int) -> Sequence[models.Subscription]:

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, db, errors, health, inbox, models, tracing
-from core.billing import checkouts, subscriptions
+from core.billing import checkouts, subscriptions, trials
 from core.delivery import outbox
 from webhooks import payments, prices, site
 
@@ -87,9 +87,24 @@ async def _apply(
 
 
 async def read(here: site.Site, provider: payments.Provider, subject: payments.Subject) -> payments.Reading:
-    """What the provider says now, within 45 seconds."""
+    """What the provider says now, within 45 seconds; earlier claims to its payments are looked at too."""
     async with asyncio.timeout(_READ_SECONDS):
-        return await provider.read(subject, now=here.now)
+        if subject.subscription:
+            subject = await _with_claims(here, provider, subject, subject.subscription)
+        reading = await provider.read(subject, now=here.now)
+        if reading.snapshot is None or subject.subscription:
+            return reading
+        # Only now is it known which subscription an invoice, a payment or a checkout belongs to.
+        whole = await _with_claims(here, provider, subject, reading.snapshot.external_id)
+        return reading if whole == subject else await provider.read(whole, now=here.now)
+
+
+async def _with_claims(
+    here: site.Site, provider: payments.Provider, subject: payments.Subject, external_id: str
+) -> payments.Subject:
+    async with here.stack.db.reading() as session:
+        known = await subscriptions.claims_of(session, provider.name, external_id)
+    return replace(subject, claims=tuple(dict.fromkeys((*subject.claims, *known))))
 
 
 def ring(here: site.Site) -> None:
@@ -106,11 +121,13 @@ async def take(session: AsyncSession, here: site.Site, reading: payments.Reading
     if reading.snapshot is None:
         return
     stack, now = here.stack, here.now
-    row = await subscriptions.apply(
-        session, reading.snapshot, stack.catalogue, grace_days=stack.settings.grace_days, now=now
-    )
+    grace = stack.settings.grace_days
+    row = await subscriptions.apply(session, reading.snapshot, stack.catalogue, grace_days=grace, now=now)
     if row.member_id is None:
         return
+    held = await trials.settle(session, stack.settings, reading.snapshot, row.member_id, now=now)
+    if held.hold != reading.snapshot.hold:
+        row = await subscriptions.apply(session, held, stack.catalogue, grace_days=grace, now=now)
     await access.reconcile(session, row.member_id, stack.catalogue, now=now)
     if not row.plan or row.status not in subscriptions.LIVE:
         return

@@ -5,7 +5,7 @@ import hmac
 import orjson
 from aiohttp import web
 
-from core.billing import links
+from core.billing import links, passed
 from webhooks import guard, site
 
 HEADER = "X-Telegram-Bot-Api-Secret-Token"
@@ -19,13 +19,13 @@ async def take_update(request: web.Request) -> web.Response:
         raise web.HTTPNotFound
     given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
     known = hmac.compare_digest(given, links.telegram_secret(conf).encode())
-    raw, event_id, kind = await guard.vouched(request, "telegram", lambda raw: _named(raw, known=known))
-    await here.tray.put("telegram", event_id, kind, raw)
-    here.stack.bell.ring("inbox:telegram")
+    raw, event_id, (source, kind) = await guard.vouched(request, "telegram", lambda raw: _named(raw, known=known))
+    await here.tray.put(source, event_id, kind, raw)
+    here.stack.bell.ring(f"inbox:{source}")
     return site.json({"ok": True})
 
 
-def _named(raw: bytes, *, known: bool) -> tuple[bytes, str, str]:
+def _named(raw: bytes, *, known: bool) -> tuple[bytes, str, tuple[str, str]]:
     if not known:
         raise web.HTTPForbidden
     try:
@@ -33,4 +33,4 @@ def _named(raw: bytes, *, known: bool) -> tuple[bytes, str, str]:
         number = int(update["update_id"])
     except (ValueError, KeyError, TypeError):
         raise web.HTTPBadRequest from None
-    return raw, str(number), next((key for key in update if key != "update_id"), "")[:64]
+    return raw, str(number), passed.filed(update)

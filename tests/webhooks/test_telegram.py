@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.billing import links
+from core.billing import links, passed
 from tests.webhooks.conftest import World
 from webhooks import telegram
 
@@ -53,3 +53,11 @@ async def test_update_without_content_is_kept_under_no_kind(hooked: World) -> No
 async def test_in_polling_mode_there_is_no_door(worlds: Any) -> None:
     world = await worlds(telegram_bot_token=TOKEN)
     assert await post(world, b'{"update_id": 1}') == 404
+
+
+async def test_what_concerns_payments_is_kept_for_who_understands_it(hooked: World) -> None:
+    body = b'{"update_id": 78, "message": {"successful_payment": {}}}'
+    assert await post(hooked, body) == 200
+    (row,) = await hooked.inbox()
+    assert (row.source, row.event_id, row.kind, row.body) == (passed.SOURCE, "78", "successful_payment", body)
+    assert await hooked.stack.bell.wait(f"inbox:{passed.SOURCE}", 0.1)

@@ -19,6 +19,7 @@ from telegram import error as failures
 
 from bot.platforms.telegram import api, sending, updates
 from core import db, errors, health, inbox, leases, stack
+from core.billing import passed
 
 log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ class Poller:
         if not self._webhook_gone:
             await self._bot.call("deleteWebhook", {"drop_pending_updates": False})
             self._webhook_gone = True
-        asked: dict[str, Any] = {"timeout": self._seconds, "allowed_updates": updates.KINDS}
+        asked: dict[str, Any] = {"timeout": self._seconds, "allowed_updates": updates.ASKED}
         if self._offset is not None:
             asked["offset"] = self._offset
         batch = await self._bot.call("getUpdates", asked, seconds=self._seconds + self._timing.margin)
@@ -130,13 +131,13 @@ class Poller:
                 # Whoever polled meanwhile has these updates, or will be given them again.
                 raise errors.LostLeaseError("Another process polls Telegram now.")
             for update in batch:
-                number = str(update["update_id"])
-                kind = next((name for name in update if name != "update_id"), "")
-                await inbox.put(session, updates.PLATFORM, number, kind[:64], orjson.dumps(update), now=now)
+                source, kind = passed.filed(update)
+                await inbox.put(session, source, str(update["update_id"]), kind, orjson.dumps(update), now=now)
             await health.beat(session, LEASE, limit=90, now=now)
         if batch:
             self._offset = max(update["update_id"] for update in batch) + 1
-            self._stack.bell.ring(f"inbox:{updates.PLATFORM}")
+        for source in {passed.filed(update)[0] for update in batch}:
+            self._stack.bell.ring(f"inbox:{source}")
 
     async def _succeeded(self) -> None:
         self.last_progress = time.monotonic()

@@ -12,8 +12,10 @@ from bot import commands, messages
 
 Json = dict[str, Any]
 
-KINDS = ["message", "callback_query", "my_chat_member", "chat_member", "chat_join_request"]
-"""What we ask Telegram for. `chat_member` is sent to those only who ask for it by name."""
+KINDS = ["message", "callback_query", "my_chat_member", "chat_member", "chat_join_request", "pre_checkout_query"]
+"""What Telegram must send us. `chat_member` is sent to those only who ask for it by name."""
+ASKED = [*KINDS, "subscription"]
+"""What we ask Telegram for; servers that do not know all of it yet leave the rest out."""
 PLATFORM = "telegram"
 KEPT = frozenset({"creator", "administrator"})
 

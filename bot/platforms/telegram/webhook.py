@@ -50,7 +50,7 @@ class Webhook:
             wanted = {
                 "url": self._url,
                 "secret_token": links.telegram_secret(self._stack.settings),
-                "allowed_updates": updates.KINDS,
+                "allowed_updates": updates.ASKED,
                 "drop_pending_updates": False,
             }
             await self._bot.call("setWebhook", wanted)

@@ -11,26 +11,37 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, places, rights
+from core import catalogue, given, places, rights
 from core.delivery import fanout, outbox, outcomes
 from core.models import Delivery, Grant, Identity, Member, Place, Presence, Signal, SignalStatus, Subscription
 
 CATCH_UP = timedelta(minutes=15)
 _NEWEST = 10  # a new member is handed at most this many open signals
 ROUTES = ("private", "place", "both")
+GIVEN = "granted"
+"""The status of a plan that nobody's own subscription pays for."""
 USUAL_ROUTE = {"telegram": "both", "discord": "place"}
 """How signals arrive on a platform while a member has chosen nothing; private chats are their own wish on Discord."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One plan that a member has now, and why; `until` is empty for a grant without end."""
+    """One plan that a member has now, and why; `until` is empty for a grant without end.
+
+    `source` is the payment provider, "operator", "seat" or "gift"; `by` the first name of who pays for the last two.
+    """
 
     plan: catalogue.Plan
     until: datetime | None
     renews: bool
     status: str
     source: str
+    by: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody else gave it, so that the member can still subscribe by themselves."""
+        return self.status == GIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +146,20 @@ async def standing(session: AsyncSession, member_id: int, book: catalogue.Catalo
     paid = await session.scalars(
         select(Subscription).where(Subscription.member_id == member_id, Subscription.access_until > now)
     )
-    given = await session.scalars(select(Grant).where(Grant.member_id == member_id, rights.valid_grant(now)))
+    grants = await session.scalars(select(Grant).where(Grant.member_id == member_id, rights.valid_grant(now)))
     holdings = [
-        Holding(book.by_key[row.plan], _paid_until(row, now), row.cancels_at is None, row.status, row.provider)
+        Holding(book.by_key[row.plan], given.paid_until(row, now), row.cancels_at is None, row.status, row.provider)
         for row in paid
         if row.plan in book.by_key
     ]
-    holdings += [
-        Holding(book.by_key[row.plan], row.until, False, "granted", "operator")
-        for row in given
-        if row.plan in book.by_key
-    ]
+    holdings += [await _granted(session, row, book, now) for row in grants.all() if row.plan in book.by_key]
     signals = await _open_signals(session, [holding.plan for holding in holdings])
     return Standing(holdings, bool(member and member.muted), len(signals))
 
 
-def _paid_until(row: Subscription, now: datetime) -> datetime | None:
-    """What a member should read as the end: of what is paid, or of the days of grace that follow it."""
-    stated = row.snapshot.get("period_end")
-    paid = datetime.fromisoformat(stated) if stated and row.status != "past_due" else None
-    return row.cancels_at or (paid if paid and paid > now else row.access_until)
+async def _granted(session: AsyncSession, row: Grant, book: catalogue.Catalogue, now: datetime) -> Holding:
+    until, goes_on = await given.lasts(session, row, now)
+    return Holding(book.by_key[row.plan], until, goes_on, GIVEN, row.source, await given.payer(session, row))
 
 
 async def _open_signals(
@@ -185,6 +190,13 @@ async def reconcile(session: AsyncSession, member_id: int, book: catalogue.Catal
         if state != row.told:
             await _tell(session, row, state, plans, book, now)
             row.told = state
+    await regranted(session, member_id, book, now=now)
+
+
+async def regranted(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> None:
+    """The member has been told once what changed about each seat and gift of theirs, and doors and signals follow."""
+    plans = await rights.plans_of(session, member_id, now=now)
+    await given.tell(session, member_id, plans, book, now=now)
     await places.settle(session, member_id, now=now)
     await catch_up(session, member_id, book, now=now)
 
@@ -210,23 +222,17 @@ async def _tell(
         "grace": "payment_failed",
         "off": "access_ended",
     }[state]
-    until = _paid_until(row, now)
+    until = given.paid_until(row, now)
     plan = book.by_key[row.plan].name if row.plan in book.by_key else row.plan
     facts: dict[str, object] = {
         "plan": plan,
         "until": until.isoformat() if until else None,
         "renews": row.cancels_at is None,
     }
-    facts |= await doors_to(session, row.plan)
+    facts |= await given.doors_to(session, row.plan)
     if name:
         key = f"sub:{row.id}:{state}:{now.timestamp():.3f}"
         await outbox.tell(session, row.member_id, name, facts, key=key, now=now)
-
-
-async def doors_to(session: AsyncSession, plan: str) -> dict[str, object]:
-    """The names of the places that this plan opens, as `places`, where there are some."""
-    names = [place.name for place in await places.opened_by(session, plan)]
-    return {"places": names} if names else {}
 
 
 async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> int:
@@ -258,4 +264,5 @@ async def lapsed(session: AsyncSession, *, now: datetime, limit: int = 200) -> S
         .where(Subscription.told.in_(["on", "ending", "grace"]), Subscription.member_id.is_not(None))
         .where(or_(Subscription.access_until.is_(None), Subscription.access_until <= now))
     )
-    return [member for member in await session.scalars(ended.distinct().limit(limit)) if member is not None]
+    paid = [member for member in await session.scalars(ended.distinct().limit(limit)) if member is not None]
+    return [*paid, *await given.lapsed(session, now=now, limit=limit)]

@@ -10,6 +10,7 @@ from bot.commands import (
     announcing,
     arrival,
     asking,
+    giving,
     granting,
     linking,
     membership,
@@ -25,6 +26,7 @@ from core import places, rights
 
 PAYLOADS = frozenset(
     {"plans", "subscribe", "latest", "status", "billing", "help", "service", "join", "record", "history", "settings"}
+    | {"redeem", "seats", "gift"}
 )
 """Commands that a link into the private chat may begin with."""
 
@@ -118,6 +120,16 @@ COMMANDS: Sequence[Command] = (
     Command("billing", "invoices, card, cancellation", membership.billing, "membership", slash="membership billing"),
     Command("cancel", "how to cancel", membership.cancel, "membership", slash="membership cancel"),
     Command("fix", "paid and nothing happened? look again", membership.fix, "membership", slash="membership fix"),
+    Command(
+        "redeem",
+        "a code for a seat or a gift",
+        giving.redeem,
+        "membership",
+        slash="membership redeem",
+        options=(Option("code", "The code that you were given"),),
+    ),
+    Command("seats", "seats of your team's plan", giving.seats, "membership", slash="membership seats"),
+    Command("gift", "a plan for somebody else", giving.gift, "membership", slash="membership gift"),
     Command("join", "the places for subscribers", membership.join, "membership", slash="membership join"),
     Command(
         "link",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import drifted, figures, linked, record, signals, text
+from bot.messages import drifted, figures, giving, linked, record, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -217,4 +217,4 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         drift_report,
         record_head,
     )
-}
+} | giving.NOTICES

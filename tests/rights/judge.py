@@ -13,9 +13,9 @@ from tests.sandbox import checker_reading
 
 _GROUPING = re.compile(r"(?<=\d)[\u202f\u00a0\u2060 ,](?=\d)")
 _JOINERS = str.maketrans("", "", "\u2060\u200b")
-_OWN_LINK = re.compile(r"/(checkout|portal)/([A-Za-z0-9_-]+)\.")
+_OWN_LINK = re.compile(r"/(checkout|portal|change|seats|gift)/([A-Za-z0-9_-]+)\.")
 _WAY_IN = re.compile(r"t\.me/(?:\+|joinchat/)|discord\.gg/")
-_CODE = re.compile(r"/link [A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+_CODE = re.compile(r"/(?:link |redeem |invitation/)[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
 _KEY = re.compile(r"sst_[a-z2-7]{10}_[A-Za-z0-9_-]{43}")
 SENT, CALLED = "I've sent it to you privately.", "I answer that in our private chat."
 """All that is ever said where others read it."""
@@ -64,8 +64,8 @@ def secrets(shown: Shown, known: Known) -> set[str]:
     for kind, sign in ((table.WAY_IN, _WAY_IN), (table.CODE, _CODE), (table.KEY, _KEY)):
         if sign.search(whole):
             found.add(kind)
-    links = {"checkout": table.CHECKOUT, "portal": table.PORTAL}
-    return found | {links[found_link[1]] for found_link in _OWN_LINK.finditer(whole)}
+    links = {"checkout": table.CHECKOUT, "gift": table.CHECKOUT}
+    return found | {links.get(found_link[1], table.PORTAL) for found_link in _OWN_LINK.finditer(whole)}
 
 
 def strangers_named(shown: Shown, known: Known, own: Iterable[str]) -> list[str]:

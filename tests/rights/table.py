@@ -159,6 +159,12 @@ RIGHTS: dict[str, Right] = {
     "billing": Right(Line("", CUSTOMERS, _PORTAL, _NOTHING, frozenset({PORTAL}))),
     "cancel": Right(Line("", CUSTOMERS, _CANCEL, _NOTHING, frozenset({PORTAL}))),
     "fix": Right(_holders(_LOOKED + "Everything: ", _LOOKED + "You have no subscription")),
+    "redeem": Right(
+        _anybody(r"^Whoever gives you a seat or a gift has a code for you\."),
+        [_anybody(r"^That code is not valid", "nobodys-code")],
+    ),
+    "seats": Right(_anybody(r"^You pay for no seats that could be given")),
+    "gift": Right(_anybody(r"^Nothing can be bought as a gift at the moment\.")),
     "join": Right(_holders(r"open to you; tap its name|you are inside", r"opens with Everything", "", WAY_IN)),
     "link": Right(
         _anybody(r"^Link another account\n", "", CODE),

@@ -6,7 +6,7 @@ A module of this package is a provider when the settings have a switch of its na
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -26,6 +26,8 @@ class Event:
     id: str
     kind: str
     body: bytes
+    at: datetime | None = None
+    """When it happened, where the provider was asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,18 @@ class Reading:
     session: str = ""
     state: str = ""
     """"" | "open" | "pending" | "paid" | "failed" | "expired", as in `core.billing.checkouts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A subscription as it stands in a list, which says nothing of money that was taken back.
+
+    `payments` are those of its latest invoice; `ours`: it bears our mark, or its price is one of the catalogue's.
+    """
+
+    snapshot: subscriptions.Snapshot
+    payments: tuple[str, ...] = ()
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,15 @@ class Provider(Protocol):
 
     async def missed(self, since: datetime) -> Sequence[Event]:
         """Events since then that the provider could not deliver to us, oldest first."""
+
+    def listed(self, clock: Callable[[], datetime]) -> AsyncIterator[Sequence[Listed]]:
+        """Every subscription of the account in any state, page by page, each read at the moment the page was asked."""
+
+    async def claimed(self, since: datetime) -> Collection[str]:
+        """Payments of which something was taken back or disputed since then."""
+
+    async def told(self, since: datetime) -> Sequence[Event]:
+        """Every event since then that concerns us, whether it was delivered or not, oldest first."""
 
     async def do(self, errand: errands.Errand) -> None:
         """The errand is done, or was not needed any more; doing it again changes nothing."""

@@ -3,7 +3,7 @@
 Access never follows from an event: an event only says where to look, and what Stripe answers then is what counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +11,17 @@ from urllib.parse import urlsplit
 import orjson
 
 from core import catalogue, errors, settings, sold
-from core.billing import checkouts, errands, plans
+from core.billing import checkouts, errands, plans, rule
 from webhooks import payments
-from webhooks.payments import stripe_acts, stripe_objects, stripe_orders, stripe_wire
+from webhooks.payments import (
+    stripe_acts,
+    stripe_claims,
+    stripe_lists,
+    stripe_objects,
+    stripe_orders,
+    stripe_setup,
+    stripe_wire,
+)
 
 _MISSED_AT_MOST = 500
 _CARD = "default_payment_method"
@@ -59,25 +67,28 @@ class Stripe:
 
     async def read(self, subject: payments.Subject, *, now: datetime) -> payments.Reading:
         if subject.session:
-            return await self._read_session(subject.session, now)
+            return await self._read_session(subject, now)
         found = subject.subscription or await self._billed(subject)
-        return payments.Reading(await self._read_subscription(found, None, now)) if found else payments.Reading()
+        return payments.Reading(await self._read_subscription(found, subject, now)) if found else payments.Reading()
 
-    async def _read_session(self, session_id: str, now: datetime) -> payments.Reading:
-        session = stripe_wire.plain(await stripe_wire.answered(self._v1.checkout.sessions.retrieve_async(session_id)))
+    async def _read_session(self, subject: payments.Subject, now: datetime) -> payments.Reading:
+        asking = self._v1.checkout.sessions.retrieve_async(subject.session)
+        session = stripe_wire.plain(await stripe_wire.answered(asking))
         if not session:
             return payments.Reading()
         state, found = stripe_objects.session_state(session), session.get("subscription")
-        snapshot = await self._read_subscription(found, session, now) if isinstance(found, str) else None
-        return payments.Reading(snapshot, session_id, state)
+        snapshot = await self._read_subscription(found, subject, now, session) if isinstance(found, str) else None
+        return payments.Reading(snapshot, subject.session, state)
 
-    async def _read_subscription(self, found: str, session: Any, now: datetime) -> Any:
+    async def _read_subscription(
+        self, found: str, subject: payments.Subject, now: datetime, session: Any = None
+    ) -> rule.Snapshot | None:
         expanded: Any = {"expand": _WITH}
         row = stripe_wire.plain(await stripe_wire.answered(self._v1.subscriptions.retrieve_async(found, expanded)))
         if not row:
             return None
-        hold = await self._hold(row)
-        return stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session)
+        hold, claims = await stripe_claims.hold(self._v1, row, subject.claims)
+        return stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session, claims=claims)
 
     async def _billed(self, subject: payments.Subject) -> str:
         """The subscription behind an invoice or a payment; empty when it was for something else."""
@@ -91,27 +102,6 @@ class Stripe:
         row = stripe_wire.plain(await stripe_wire.answered(self._v1.invoices.retrieve_async(invoice)))
         return stripe_objects.invoice_subscription(row)
 
-    async def _hold(self, subscription: Mapping[str, Any]) -> str:
-        """Why a subscription that looks paid is not: its first payment is open, or the last one was taken back."""
-        if stripe_objects.first_payment_open(subscription):
-            return "pending"
-        for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
-            row = stripe_wire.plain(
-                await stripe_wire.answered(
-                    self._v1.payment_intents.retrieve_async(intent, {"expand": ["latest_charge"]})
-                )
-            )
-            charge = row.get("latest_charge") or {}
-            if charge.get("refunded"):
-                return "refunded"
-            if charge.get("disputed") and await self._disputed(intent):
-                return "disputed"
-        return ""
-
-    async def _disputed(self, intent: str) -> bool:
-        rows = stripe_wire.plain(await stripe_wire.answered(self._v1.disputes.list_async({"payment_intent": intent})))
-        return stripe_objects.is_disputed(rows.get("data", []))
-
     async def prices(self) -> Sequence[plans.Priced]:
         found: list[plans.Priced] = []
         expanded: Any = {"expand": ["currency_options"]}
@@ -121,16 +111,16 @@ class Stripe:
         return found
 
     async def missed(self, since: datetime) -> Sequence[payments.Event]:
-        wanted: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
-        found: list[payments.Event] = []
-        page = await stripe_wire.answered(self._v1.events.list_async(wanted))
-        while page is not None:
-            rows = stripe_wire.plain(page)["data"]
-            found += [payments.Event(row["id"], row["type"][:64], orjson.dumps(row)) for row in rows]
-            if not page.has_more or len(found) >= _MISSED_AT_MOST:
-                break
-            page = await stripe_wire.answered(self._v1.events.list_async(wanted | {"starting_after": rows[-1]["id"]}))
-        return found[::-1]
+        return await stripe_lists.missed(self._v1, since, most=_MISSED_AT_MOST)
+
+    def listed(self, clock: Callable[[], datetime]) -> AsyncIterator[Sequence[payments.Listed]]:
+        return stripe_lists.subscriptions(self._v1, expand=_WITH, known=self._known, clock=clock)
+
+    async def claimed(self, since: datetime) -> frozenset[str]:
+        return await stripe_claims.since(self._v1, since)
+
+    async def told(self, since: datetime) -> Sequence[payments.Event]:
+        return await stripe_lists.told(self._v1, since, stripe_setup.EVENTS)
 
     # --- what we have Stripe make
 

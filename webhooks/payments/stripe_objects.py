@@ -30,8 +30,9 @@ def subject(kind: str, body: bytes) -> payments.Subject:
         case ["invoice", *_]:
             return payments.Subject(subscription=invoice_subscription(obj))
         case ["charge", "refunded" | "refund" | "dispute", *_] | ["refund", _]:
-            invoice = _id(obj.get("invoice"))
-            return payments.Subject(invoice=invoice, payment="" if invoice else _id(obj.get("payment_intent")))
+            invoice, paid = _id(obj.get("invoice")), intent(obj)
+            claims = (paid,) if paid else ()
+            return payments.Subject(invoice=invoice, payment="" if invoice else paid, claims=claims)
         case ["price" | "product", _]:
             return payments.Subject(prices=True)
     return payments.Subject()
@@ -41,6 +42,11 @@ def _object(body: bytes) -> Obj:
     data = orjson.loads(body).get("data")
     obj = data.get("object") if isinstance(data, dict) else None
     return obj if isinstance(obj, dict) else {}
+
+
+def intent(obj: Obj) -> str:
+    """The payment that a charge, a refund or a dispute is about."""
+    return _id(obj.get("payment_intent"))
 
 
 def invoice_subscription(invoice: Obj) -> str:
@@ -80,8 +86,23 @@ def is_disputed(disputes: Iterable[Obj]) -> bool:
     return any(dispute.get("status") not in _HARMLESS for dispute in disputes)
 
 
+def listed(subscription: Obj, *, known: frozenset[str], read_at: datetime) -> payments.Listed:
+    """The subscription as it stands in a list, with its latest invoice."""
+    hold = "pending" if first_payment_open(subscription) else ""
+    found = snapshot(subscription, known=known, hold=hold, read_at=read_at)
+    marked = bool((subscription.get("metadata") or {}).get(MEMBER))
+    ours = marked or found.price_id in known or bool(found.plan)
+    return payments.Listed(found, tuple(payment_intents(subscription.get("latest_invoice"))), ours)
+
+
 def snapshot(
-    subscription: Obj, *, known: Iterable[str], hold: str, read_at: datetime, session: Obj | None = None
+    subscription: Obj,
+    *,
+    known: Iterable[str],
+    hold: str,
+    read_at: datetime,
+    session: Obj | None = None,
+    claims: tuple[str, ...] = (),
 ) -> subscriptions.Snapshot:
     """The subscription as core understands it; `known` are the price ids that open something."""
     item = _granting(subscription, frozenset(known))
@@ -109,6 +130,7 @@ def snapshot(
         session_id=_id(session),
         plan=str((price.get("metadata") or {}).get(PLAN) or ""),
         item_id=_id(item),
+        claims=claims,
         **_cost(item),
         **_card(subscription),
     )

@@ -1,0 +1,51 @@
+"""Money that was taken back: what Stripe says of the payments of a subscription, and which payments it says it of."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from webhooks.payments import stripe_lists, stripe_objects, stripe_wire
+
+
+class Hold(NamedTuple):
+    """Why a subscription that looks paid is not (as in `rule.Snapshot.hold`), and its payments with claims."""
+
+    word: str
+    claims: tuple[str, ...]
+
+
+async def hold(v1: Any, subscription: Mapping[str, Any], known: Iterable[str]) -> Hold:
+    """What stands against the subscription: its first payment is open, or money of it went back or is disputed.
+
+    A full refund counts for the latest payment, a dispute for each; `known` are claims from before.
+    """
+    if stripe_objects.first_payment_open(subscription):
+        return Hold("pending", tuple(known))
+    word, claims = "", dict.fromkeys(known)
+    for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
+        expanded: Any = {"expand": ["latest_charge"]}
+        found = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
+        charge = found.get("latest_charge") or {}
+        if charge.get("refunded"):
+            word = "refunded"
+        if charge.get("amount_refunded") or charge.get("disputed"):
+            claims[intent] = None
+    for intent in claims:
+        if not word and await _disputed(v1, intent):
+            word = "disputed"
+    return Hold(word, tuple(claims))
+
+
+async def _disputed(v1: Any, intent: str) -> bool:
+    rows = stripe_wire.plain(await stripe_wire.answered(v1.disputes.list_async({"payment_intent": intent})))
+    return stripe_objects.is_disputed(rows.get("data", []))
+
+
+async def since(v1: Any, moment: datetime) -> frozenset[str]:
+    """The payments of which something was refunded or disputed since then."""
+    wanted = {"created": {"gte": int(moment.timestamp())}}
+    found: set[str] = set()
+    for ask in (v1.refunds.list_async, v1.disputes.list_async):
+        async for rows in stripe_lists.pages(ask, wanted):
+            found.update(intent for row in rows if (intent := stripe_objects.intent(row)))
+    return frozenset(found)

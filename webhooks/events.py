@@ -15,7 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, db, errors, health, inbox, models, tracing
-from core.billing import checkouts, subscriptions, trials
+from core.billing import checkouts, rule, subscriptions, trials
 from core.delivery import outbox
 from webhooks import payments, prices, site
 
@@ -121,13 +121,9 @@ async def take(session: AsyncSession, here: site.Site, reading: payments.Reading
     if reading.snapshot is None:
         return
     stack, now = here.stack, here.now
-    grace = stack.settings.grace_days
-    row = await subscriptions.apply(session, reading.snapshot, stack.catalogue, grace_days=grace, now=now)
+    row = await _applied(session, here, reading.snapshot)
     if row.member_id is None:
         return
-    held = await trials.settle(session, stack.settings, reading.snapshot, row.member_id, now=now)
-    if held.hold != reading.snapshot.hold:
-        row = await subscriptions.apply(session, held, stack.catalogue, grace_days=grace, now=now)
     await access.reconcile(session, row.member_id, stack.catalogue, now=now)
     if not row.plan or row.status not in subscriptions.LIVE:
         return
@@ -136,6 +132,18 @@ async def take(session: AsyncSession, here: site.Site, reading: payments.Reading
         facts = {"plan": _plan_name(here, row.plan)}
         key = f"second:{rows[-1].id}"
         await outbox.tell(session, row.member_id, "second_subscription", facts, key=key, now=now)
+
+
+async def _applied(session: AsyncSession, here: site.Site, snapshot: rule.Snapshot) -> models.Subscription:
+    """The row says what the snapshot says; free days that were not this person's to have are worth nothing."""
+    conf, book, now = here.stack.settings, here.stack.catalogue, here.now
+    row = await subscriptions.apply(session, snapshot, book, grace_days=conf.grace_days, now=now)
+    if row.member_id is None:
+        return row
+    held = await trials.settle(session, conf, snapshot, row.member_id, now=now)
+    if held.hold == snapshot.hold:
+        return row
+    return await subscriptions.apply(session, held, book, grace_days=conf.grace_days, now=now)
 
 
 async def _checkout(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool) -> None:

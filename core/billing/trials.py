@@ -79,12 +79,12 @@ async def _offered(session: AsyncSession, snapshot: rule.Snapshot, member_id: in
 
 
 async def _end(session: AsyncSession, snapshot: rule.Snapshot, member_id: int, now: datetime) -> None:
-    asked = {"why": "free days were had before", "now": now, "member_id": member_id}
+    target = snapshot.external_id
     if snapshot.status == "trialing":
-        await errands.ask(session, snapshot.provider, "end_trial", snapshot.external_id, **asked)
-    key = f"trial_used:{snapshot.provider}:{snapshot.external_id}"
-    facts = {"card": snapshot.card}
-    await outbox.tell(session, member_id, USED, facts, key=key, now=now)
+        why = "free days were had before"
+        await errands.ask(session, snapshot.provider, "end_trial", target, why=why, now=now, member_id=member_id)
+    key = f"{USED}:{snapshot.provider}:{target}"
+    await outbox.tell(session, member_id, USED, {"card": snapshot.card}, key=key, now=now)
 
 
 async def _accounts(session: AsyncSession, conf: settings.Settings, member_id: int) -> Sequence[Mark]:

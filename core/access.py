@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, given, places, rights
+from core.billing import dunning
 from core.delivery import fanout, outbox, outcomes
 from core.models import Delivery, Grant, Identity, Member, Place, Presence, Signal, SignalStatus, Subscription
 
@@ -219,8 +220,8 @@ async def _tell(
     name = {
         "on": "access_started" if fresh else "cancel_undone" if row.told == "ending" else "",
         "ending": "access_started" if fresh else "cancel_planned",
-        "grace": "payment_failed",
-        "off": "access_ended",
+        "grace": "payment_action" if dunning.needs_action(row) else "payment_failed",
+        "off": "access_ended_unpaid" if row.told == "grace" else "access_ended",
     }[state]
     until = given.paid_until(row, now)
     plan = book.by_key[row.plan].name if row.plan in book.by_key else row.plan
@@ -228,10 +229,11 @@ async def _tell(
         "plan": plan,
         "until": until.isoformat() if until else None,
         "renews": row.cancels_at is None,
+        **(dunning.cost(row) if state == "grace" else {}),
     }
     facts |= await given.doors_to(session, row.plan)
     if name:
-        key = f"sub:{row.id}:{state}:{now.timestamp():.3f}"
+        key = f"sub:{row.id}:{state}:{now.timestamp():.3f}" if name != "payment_action" else dunning.action_key(row)
         await outbox.tell(session, row.member_id, name, facts, key=key, now=now)
 
 

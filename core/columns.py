@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, Numeric, String, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeEngine
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -68,6 +71,24 @@ class Json(TypeDecorator[Any]):
         if value is None or dialect.name == "postgresql":
             return value
         return orjson.loads(value)
+
+
+class said(GenericFunction[str]):  # noqa: N801 - it is written like SQL's functions
+    """What a JSON object says under a key, as text: `said(Subscription.snapshot, "card")`; NULL for what it lacks."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(said)
+def _said(element: said, compiler: SQLCompiler, **options: Any) -> str:
+    return f"jsonb_extract_path_text({compiler.process(element.clauses, **options)})"
+
+
+@compiles(said, "sqlite")
+def _said_on_sqlite(element: said, compiler: SQLCompiler, **options: Any) -> str:
+    column, key = (compiler.process(part, **options) for part in element.clauses)
+    return f"json_extract({column}, '$.' || {key})"
 
 
 class Level(NamedTuple):

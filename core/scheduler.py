@@ -16,6 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from core import access, alerting, errors, figures, health, inbox, leases, rounds, stack, tracing, uptime, work
 from core.backtest import drift, worker
 from core.backtest import jobs as backtests
+from core.billing import dunning
 from core.delivery import outbox, recovery
 from core.market import exchange
 from core.privacy import removal
@@ -39,6 +40,7 @@ class Scheduler:
         self._epoch: int | None = None
         self._witnessed: date | None = None
         self._sampled: datetime | None = None
+        self._reminded: datetime | None = None
         self._sweep_seconds = min(_SWEEP_SECONDS, held.settings.lease_seconds / 3)
         self._clock = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -131,8 +133,19 @@ class Scheduler:
             async with self._stack.db.transaction() as session:
                 await access.reconcile(session, member_id, self._stack.catalogue, now=now)
         await self._raise_alarms()
-        if await self._post_head() or returned or unsure or ended:
+        told = await self._remind(now)
+        if await self._post_head() or returned or unsure or ended or told:
             self._stack.deliver()
+
+    async def _remind(self, now: datetime) -> int:
+        """Members have been told what is about to be charged or to end; says how many messages are new."""
+        if self._reminded is not None and now - self._reminded < dunning.EVERY:
+            return 0
+        async with self._stack.db.transaction() as session:
+            grace = self._stack.settings.grace_days
+            told = await dunning.plan(session, self._stack.catalogue, grace_days=grace, now=now)
+        self._reminded = now
+        return told
 
     async def _post_head(self) -> bool:
         """Today's head of the record is on its way to the public channels; says whether it was not before."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import drifted, figures, giving, linked, record, signals, text
+from bot.messages import buying, drifted, dunning, figures, giving, linked, record, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -70,15 +70,6 @@ def cancel_undone(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"{facts['plan']} goes on.")),
         "Your cancellation is undone; it renews by itself as before.",
-    )
-
-
-def payment_failed(facts: Facts, _service: catalogue.Service) -> text.Message:
-    return text.message(
-        text.line(text.bold(f"A payment for {facts['plan']} did not go through.")),
-        f"You keep your access until {figures.moment_of(facts.get('until'))}.",
-        "Please look at your card in the billing portal; the payment is tried again by itself.",
-        buttons=_BILLING,
     )
 
 
@@ -199,7 +190,6 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         access_ended,
         cancel_planned,
         cancel_undone,
-        payment_failed,
         payment_pending,
         payment_refused,
         second_subscription,
@@ -217,4 +207,4 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         drift_report,
         record_head,
     )
-} | giving.NOTICES
+} | dunning.NOTICES | buying.NOTICES | giving.NOTICES

@@ -69,6 +69,8 @@ class Snapshot:
     """The last month of that card, as "2027-03"."""
     fingerprint: str = ""
     """The same for the same card, whoever shows it; never stored as it is."""
+    action_required: bool = False
+    """The bank wants the member to confirm the payment that is open."""
     claims: tuple[str, ...] = ()
     """Payments of it that were taken back or disputed, as far as this reading saw them."""
 

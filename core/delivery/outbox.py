@@ -69,10 +69,11 @@ async def tell(
     key: str,
     now: datetime,
     only: int | None = None,
+    until: datetime | None = None,
 ) -> int:
     """The notice `name` will reach the member on every chat that takes our messages; says how many are new.
 
-    With `only`, on that one account of theirs.
+    With `only`, on that one account of theirs; with `until`, not later than then.
     """
     identity = models.Identity
     chats = await session.execute(
@@ -87,6 +88,7 @@ async def tell(
         row = _row(
             "notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key[:80]}:{identity_id}", now=now
         )
+        row["expires_at"] = min(row["expires_at"], until or row["expires_at"])
         added += await _add(session, {**row, "identity_id": identity_id, "member_id": member_id})
     return added
 

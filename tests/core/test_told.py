@@ -50,6 +50,10 @@ async def test_each_change_of_a_subscription_is_told_once(database: db.Database,
         (end + 2 * DAY, {"access_until": end + 40 * DAY}, "access_started"),
         (end + 3 * DAY, {"access_until": None, "status": "canceled"}, "access_ended"),
         (end + 4 * DAY, {"access_until": end + 50 * DAY, "cancels_at": end + 50 * DAY}, "access_started"),
+        (end + 5 * DAY, {"cancels_at": None, "status": "past_due"}, "payment_failed"),
+        (end + 6 * DAY, {"access_until": None, "status": "canceled"}, "access_ended_unpaid"),
+        (end + 7 * DAY, {"access_until": end + 60 * DAY, "status": "active"}, "access_started"),
+        (end + 8 * DAY, {"status": "past_due", "snapshot": {"action_required": True}}, "payment_action"),
     ]
     told: list[str] = []
     for at, change, expected in story:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import messages
+from bot.messages import dunning
 from core import catalogue
 from core.delivery import claims
 from core.models import SignalStatus
@@ -177,12 +178,15 @@ def test_a_reply_says_what_was_stored() -> None:
 
 ANN = {"platform": "telegram", "name": "Ann", "username": "ann"}
 BOB = {"platform": "discord", "name": "Bob", "username": ""}
+PAYING = {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "at": "2026-02-15T12:00:00+00:00", "expires": "2026-01"}
 NOTICES: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(dunning.NOTICES, PAYING),
+    "looked_again": {},
+    "look_waits": {},
     "access_started": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "renews": True},
     "access_ended": {"plan": "Gold"},
     "cancel_planned": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00"},
     "cancel_undone": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00"},
-    "payment_failed": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00"},
     "payment_pending": {"plan": "Gold"},
     "payment_refused": {"plan": "Gold"},
     "second_subscription": {"plan": "Gold"},

@@ -1,5 +1,7 @@
 """What an operator does from the command line: check, scan, members, grant, revoke."""
 
+import asyncio
+import functools
 import getpass
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +11,7 @@ import click
 from sqlalchemy import select
 
 from bot import platforms
-from core import access, catalogue, errors, grants, models, places, rights, stack
+from core import access, catalogue, errors, grants, models, places, rights, settings, stack
 from core import members as people
 from core.market import exchange
 from core.signals import scan as scans
@@ -17,17 +19,63 @@ from core.signals import scan as scans
 Check = Callable[[stack.Stack], Awaitable[str]]
 
 
+class Chats:
+    """The platforms for the time of a check; each is started once, when the first line needs it."""
+
+    def __init__(self, held: stack.Stack) -> None:
+        self._held = held
+        self._begun: dict[str, asyncio.Task[None]] = {}
+        self._all: dict[str, platforms.Platform] = {}
+
+    def enabled(self) -> list[str]:
+        """The names of those that are switched on."""
+        self._all = self._all or {one.name: one for one in platforms.enabled(self._held)}
+        return list(self._all)
+
+    async def started(self, name: str) -> platforms.Platform:
+        """The platform knows us; raises what its start raised, each time."""
+        if name not in self.enabled():
+            raise errors.SignalStackError(f"{name} is not switched on; set {name.upper()}_BOT_TOKEN")
+        if name not in self._begun:
+            self._begun[name] = asyncio.create_task(self._all[name].start())
+        await self._begun[name]
+        return self._all[name]
+
+    async def stop(self) -> None:
+        """Nothing is connected any more."""
+        for name in self._begun:
+            await self._all[name].stop()
+
+
 async def check(held: stack.Stack, payments: Check) -> int:
     """Each thing that is needed has said one line about itself; 1 when something needed does not work."""
     book = held.catalogue
     click.echo(f"  ok   configuration: {len(book.watches)} watches, plans {', '.join(p.name for p in book.plans)}")
-    checks: Mapping[str, Check] = {
+    chats = Chats(held)
+    try:
+        return 0 if await _lines(held, _checks(book, chats, payments)) else 1
+    finally:
+        await chats.stop()
+
+
+def _checks(book: catalogue.Catalogue, chats: Chats, payments: Check) -> dict[str, Check]:
+    record = {"telegram": book.record.telegram, "discord": book.record.discord}
+    return {
         "database": _check_database,
         "redis": _check_redis,
         "market": _check_market,
-        "chat": _check_chat,
+        "chat": functools.partial(_check_chat, chats),
+        **{
+            f"record on {name}": functools.partial(_check_record, chats, name, channel)
+            for name, channel in record.items()
+            if channel
+        },
+        **{f"intake {intake.key}": functools.partial(_check_intake, intake.key) for intake in book.intakes},
         "payments": payments,
     }
+
+
+async def _lines(held: stack.Stack, checks: Mapping[str, Check]) -> bool:
     good = True
     for name, one in checks.items():
         try:
@@ -36,7 +84,7 @@ async def check(held: stack.Stack, payments: Check) -> int:
             said = str(error) if isinstance(error, errors.SignalStackError) else f"{type(error).__name__}: {error}"
             click.echo(f"  FAIL {name}: {said.splitlines()[0][:300]}")
             good = False
-    return 0 if good else 1
+    return good
 
 
 async def _check_database(held: stack.Stack) -> str:
@@ -66,18 +114,32 @@ async def _check_market(held: stack.Stack) -> str:
     return ", ".join(seen)
 
 
-async def _check_chat(held: stack.Stack) -> str:
-    found = platforms.enabled(held)
+async def _check_chat(chats: Chats, held: stack.Stack) -> str:
+    found = chats.enabled()
     if not found:
         raise errors.SignalStackError("no platform is switched on; set TELEGRAM_BOT_TOKEN or DISCORD_BOT_TOKEN")
     seen = []
-    for platform in found:
-        try:
-            await platform.start()
-            seen += [f"{platform.name} knows the bot", *await _look_at_places(held, platform)]
-        finally:
-            await platform.stop()
+    for name in found:
+        platform = await chats.started(name)
+        seen += [f"{name} knows the bot", *await _look_at_places(held, platform)]
     return ", ".join(seen)
+
+
+async def _check_record(chats: Chats, name: str, channel: str, _: stack.Stack) -> str:
+    """Whether the head of the record can be posted in this channel, once a day."""
+    platform = await chats.started(name)
+    if missing := await platform.hindered(channel):
+        raise errors.SignalStackError(" ".join(missing))
+    return f"the bot may post in {channel}"
+
+
+async def _check_intake(key: str, held: stack.Stack) -> str:
+    """Whether alerts of this source can be told from those of strangers; its secret is not shown."""
+    if len(held.settings.intake_keys.get(key, "")) < settings.SHORTEST:
+        raise errors.SignalStackError(
+            f"its secret is missing; add {key}=SECRET with at least {settings.SHORTEST} characters to INTAKE_SECRETS"
+        )
+    return f"its secret is there; alerts go to {held.settings.public_url}/intake/{key}"
 
 
 async def _look_at_places(held: stack.Stack, platform: platforms.Platform) -> list[str]:

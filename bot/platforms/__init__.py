@@ -83,6 +83,9 @@ class Platform(Protocol):
     async def inspect(self, place: models.Place) -> Sequence[str]:
         """What hinders us in this place, a sentence each that says what its owner must do; raises UnreachableError."""
 
+    async def hindered(self, channel: str) -> Sequence[str]:
+        """What hinders us from posting in this channel, which is no place, as `inspect` says it."""
+
     async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:
         """Who is inside now: everybody, or where they cannot be listed, who of the `known`; raises UnreachableError."""
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot import __main__ as door
+from bot import operator
+from core import catalogue, db, stack
+from tests.conftest import StackMaker
 from tests.sandbox import telegram, world
 
 Run = Callable[..., tuple[int, str, str]]
@@ -156,6 +159,49 @@ def test_check_says_what_is_missing(run: Run, sandbox: Sandbox) -> None:
     assert "set STRIPE_API_KEY" in run("check", **off, LOG_LEVEL="error")[1]
 
 
+NEWS, SECRET = -1_000_800, "canary-secret-of-a-source-0123456789"
+CATALOGUE = f"""
+watches = [{{ symbol = "BTC/USDT" }}]
+record = {{ telegram = "{NEWS}" }}
+intakes = [{{ key = "tv" }}]
+plans = [{{ key = "signals", name = "Signals", price_id = "PRICE" }}]
+"""
+
+
+def test_check_looks_at_the_channels_of_the_record_and_at_every_source(
+    run: Run, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    book, other = tmp_path / "signalstack.toml", tmp_path / "other.toml"
+    said = CATALOGUE.replace("PRICE", sandbox.environment["STRIPE_PRICE_ID"])
+    book.write_text(said, encoding="utf-8")
+    other.write_text(said.replace("telegram", "discord"), encoding="utf-8")
+    env = {**sandbox.environment, "SIGNALSTACK_CONFIG": str(book), "INTAKE_SECRETS": f"tv={SECRET}"}
+    run("migrate")
+    said = run("check", **env, LOG_LEVEL="error")[1]
+    assert f"  FAIL record on telegram: Telegram shows us no chat {NEWS}" in said
+    assert "  ok   intake tv: its secret is there; alerts go to http://localhost:8080/intake/tv" in said
+    sandbox.world.telegram.group(NEWS, "News", "channel")
+    code, said, _ = run("check", **env, LOG_LEVEL="error")
+    assert f"  ok   record on telegram: the bot may post in {NEWS}" in said
+    assert (code, "FAIL" in said) == (0, False), said
+    code, said, _ = run("check", **env | {"SIGNALSTACK_CONFIG": str(other)}, LOG_LEVEL="error")
+    assert (code, "  FAIL record on discord: discord is not switched on; set DISCORD_BOT_TOKEN" in said) == (1, True)
+    assert SECRET not in said
+
+
+async def test_a_source_without_its_secret_is_a_fault(
+    sqlite_database: db.Database, make_stack: StackMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = catalogue.Catalogue(intakes=(catalogue.Intake(key="tv"),))
+    held = await make_stack(sqlite_database, book=book, intake_secrets="tv=too-short")
+
+    async def paid(_: stack.Stack) -> str:
+        return "paid"
+
+    assert await operator.check(held, paid) == 1
+    assert "  FAIL intake tv: its secret is missing; add tv=SECRET with at least 24" in capsys.readouterr().out
+
+
 def test_scan_prints_what_was_decided(run: Run, sandbox: Sandbox) -> None:
     code, output, _ = run("scan", **sandbox.environment, LOG_LEVEL="error")
     assert code == 0
@@ -182,7 +228,7 @@ def test_access_is_given_and_taken_back_by_hand(run: Run, sandbox: Sandbox) -> N
 
 
 async def _meet(run: Run) -> None:
-    from core import clock, db, members
+    from core import clock, members
 
     del run
     database = db.Database(f"sqlite:///{Path.cwd() / 'a.db'}")

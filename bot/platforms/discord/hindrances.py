@@ -53,6 +53,19 @@ async def of(connection: api.Api, place: models.Place) -> list[str]:
         return [f"Discord does not show us the server ({error})."]
 
 
+async def posting(connection: api.Api, number: str) -> list[str]:
+    """Everything that hinders us from posting in this channel; raises UnreachableError when Discord does not answer."""
+    try:
+        with api.documented():
+            found = await connection.fetch("/channels/{channel_id}", {"channel_id": number})
+            house = await rights.house(connection, found["guild_id"])
+            channel = house.channels.get(number, found)
+            missing = lacking(house, channel)
+            return [lacks(channel["name"], missing)] if missing else []
+    except wire.RefusalError:
+        return [f"Discord shows us no channel {number}: correct the number, or let our bot see the channel."]
+
+
 def about_role(house: rights.House, number: str) -> list[str]:
     """What hinders us from giving and taking this role."""
     found = [] if house.mine.manage_roles else [MANAGE_ROLES]

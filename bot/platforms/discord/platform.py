@@ -143,6 +143,10 @@ class Discord:
         """What hinders us in this place, a sentence each."""
         return await hindrances.of(self._api, place)
 
+    async def hindered(self, channel: str) -> Sequence[str]:
+        """What hinders us from posting in this channel, a sentence each."""
+        return await hindrances.posting(self._api, channel)
+
     async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:  # noqa: ARG002 - all are listed
         """Everybody who has the role of this place."""
         return await doors.roster(self._api, place, clock=self._stack.clock)

@@ -27,6 +27,19 @@ _UNKNOWN = ("chat not found", "channel_private", "channel_invalid", "chat_id_inv
 _GONE = ("bot is not a member", "bot was kicked", "group chat was deactivated", "chat was deleted")
 
 
+NO_POSTS = f"Our bot may not post there: make it an administrator with the right “{POST}”."
+
+
+def unseen(space: str) -> str:
+    """The sentence for a channel that Telegram does not show us."""
+    return f"Telegram shows us no chat {space}: correct the number, or make our bot its administrator with “{POST}”."
+
+
+def moved(space: str) -> str:
+    """The sentence for a chat that has got this number."""
+    return f"The chat has another number now: write {space} into the catalogue."
+
+
 def unknown(space: str) -> str:
     """The sentence for a chat that Telegram does not find."""
     return (

@@ -27,6 +27,30 @@ async def inspect(bot: api.Api, space: str) -> list[str]:
         raise errors.UnreachableError("Telegram's answer about a chat has not the documented shape.") from error
 
 
+async def posting(bot: api.Api, space: str) -> list[str]:
+    """What hinders us from posting in the chat, a sentence each; raises UnreachableError for want of an answer."""
+    try:
+        chat = await bot.call("getChat", {"chat_id": int(space)})
+        me = await bot.call("getChatMember", {"chat_id": int(space), "user_id": bot.id})
+        return [] if _may_post(chat, me) else [hindrances.NO_POSTS]
+    except failures.ChatMigrated as error:
+        return [hindrances.moved(str(error.new_chat_id))]
+    except failures.TelegramError as error:
+        return [hindrances.unseen(space)] if _hindrance(error, space) else []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise errors.UnreachableError("Telegram's answer about a chat has not the documented shape.") from error
+
+
+def _may_post(chat: dict[str, Any], me: dict[str, Any]) -> bool:
+    inside, _ = updates.standing(me)
+    if chat["type"] == "channel":
+        return me["status"] == "creator" or bool(me.get("can_post_messages"))
+    if me["status"] in updates.KEPT:
+        return True
+    allowed = me if me["status"] == "restricted" else chat.get("permissions") or {}
+    return inside and bool(allowed.get("can_send_messages", True))
+
+
 def _hindrance(error: failures.TelegramError, space: str) -> str:
     """The sentence for this refusal; raises ChatMigrated and what is no refusal of the chat."""
     if isinstance(error, failures.ChatMigrated):

@@ -152,6 +152,10 @@ class Telegram:
         """What hinders us in this place, a sentence each; raises UnreachableError when Telegram does not say."""
         return await self._wherever(place.space, lambda space: looking.inspect(self._bot, space))
 
+    async def hindered(self, channel: str) -> Sequence[str]:
+        """What hinders us from posting in this channel, a sentence each; raises UnreachableError as `inspect`."""
+        return await looking.posting(self._bot, channel)
+
     async def roster(self, place: models.Place, known: Sequence[str]) -> rounds.Roster:
         """Who of the known is inside, and every administrator; raises UnreachableError when Telegram does not say."""
         at = self._stack.clock()

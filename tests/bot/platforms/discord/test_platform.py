@@ -10,9 +10,10 @@ from bot.platforms.discord import platform, registration
 from core import catalogue, db, errors, models, settings
 from core.delivery import pacing
 from tests import conftest
-from tests.bot.platforms.discord.conftest import BOOK, BotMaker, held
+from tests.bot.platforms.discord.conftest import BOOK, GENERAL, GUILD, BotMaker, held
 from tests.core import people
 from tests.sandbox import discord
+from tests.sandbox import discord_permissions as may
 
 Fault, Kind = discord.Fault, discord.Kind
 
@@ -107,6 +108,32 @@ async def test_stopping_takes_seconds_however_discord_behaves(world: discord.Dis
     began = time.monotonic()
     await bot.stop()
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("denied", "found"),
+    [
+        (0, []),
+        (may.SEND_MESSAGES, ["Our bot lacks the right “Send Messages” in #general"]),
+        (may.VIEW_CHANNEL, [f"Discord shows us no channel {GENERAL}"]),
+    ],
+)
+async def test_what_hinders_posts_in_a_public_channel_is_said(
+    world: discord.Discord, bot: platform.Discord, denied: int, found: list[str]
+) -> None:
+    world.channel(GUILD, GENERAL, "general", overwrites={GUILD: (0, denied)})
+    said = await bot.hindered(str(GENERAL))
+    assert [one[: len(words)] for one, words in zip(said, found, strict=True)] == found
+
+
+async def test_a_channel_that_is_not_there_is_named_and_an_outage_is_no_finding(
+    world: discord.Discord, bot: platform.Discord
+) -> None:
+    [said] = await bot.hindered("4711")
+    assert said.startswith("Discord shows us no channel 4711: correct the number")
+    world.faults.add(Fault(Kind.SERVER_ERROR, "GET", times=None))
+    with pytest.raises(errors.UnreachableError):
+        await bot.hindered(str(GENERAL))
 
 
 def test_it_is_paced_below_what_discord_takes(bot: platform.Discord) -> None:

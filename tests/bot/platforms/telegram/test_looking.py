@@ -15,7 +15,7 @@ from tests.bot.platforms.telegram.venue import CHAT, KEY, Venue
 from tests.sandbox import server, telegram
 
 Fault, Kind = telegram.Fault, telegram.Kind
-CHANNEL, HOST, SLY = -1_000_800, 70, 66
+CHANNEL, OPEN, HOST, SLY = -1_000_800, -1_000_801, 70, 66
 MINIMAL = {"can_invite_users", "can_restrict_members"}
 
 
@@ -26,6 +26,7 @@ def world(world: telegram.Telegram) -> telegram.Telegram:
     world.person(SLY, "Sly")
     world.chats[GROUP].members[HOST] = "creator"
     world.group(CHANNEL, "News", "channel")
+    world.group(OPEN, "Open news", "channel", username="news_for_all")
     return world
 
 
@@ -84,6 +85,35 @@ async def test_a_chat_that_is_not_there_is_named(bot: platform.Telegram) -> None
     assert await bot.inspect(place(-4711)) == [hindrances.unknown("-4711")]
 
 
+@pytest.mark.parametrize(
+    ("chat", "status", "rights", "found"),
+    [
+        (CHANNEL, "administrator", {"can_post_messages"}, []),
+        (CHANNEL, "administrator", MINIMAL, [hindrances.NO_POSTS]),
+        (CHANNEL, "left", None, [hindrances.unseen(str(CHANNEL))]),
+        (CHANNEL, "kicked", None, [hindrances.unseen(str(CHANNEL))]),
+        (GROUP, "administrator", set(), []),
+        (GROUP, "member", None, []),
+        (GROUP, "left", None, [hindrances.unseen(str(GROUP))]),
+        (OPEN, "member", None, [hindrances.NO_POSTS]),
+    ],
+)
+async def test_what_hinders_posts_in_a_public_channel_is_said(
+    world: telegram.Telegram, bot: platform.Telegram, chat: int, status: str, rights: set[str] | None, found: list[str]
+) -> None:
+    world.set_bot(chat, status, rights)
+    assert await bot.hindered(str(chat)) == found
+
+
+async def test_a_channel_that_is_not_there_or_has_moved_is_named(
+    world: telegram.Telegram, bot: platform.Telegram
+) -> None:
+    assert await bot.hindered("-4711") == [hindrances.unseen("-4711")]
+    world.group(-4712, "Small", "group")
+    new = world.migrate(-4712)
+    assert await bot.hindered("-4712") == [hindrances.moved(str(new))]
+
+
 async def test_every_sentence_fits_into_an_alarm() -> None:
     three = hindrances.lacking([hindrances.INVITE, hindrances.BAN, hindrances.POST])
     public = hindrances.public({"username": "x" * 32})
@@ -112,6 +142,12 @@ async def test_an_outage_is_no_finding(
 
     with pytest.raises(errors.UnreachableError):
         await (bot.inspect(place()) if inspecting else bot.roster(place(), [str(ANN)]))
+    if inspecting:
+        fault.hits = 0
+        world.faults.clear()
+        world.faults.add(fault)
+        with pytest.raises(errors.UnreachableError):
+            await bot.hindered(str(GROUP))
     world.faults.clear()
 
 

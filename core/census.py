@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, String, func, literal, select, union
+from sqlalchemy import Select, String, case, func, literal, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import rights
@@ -20,16 +20,14 @@ class Census:
     """How many there are at one moment.
 
     `known` are members with at least one account. `holding` are those who have any plan now; `by_plan` counts them by
-    plan and by what the payment provider says ("given" for what an operator gave), so who has two plans is in it twice.
-    `trials` and `past_due` are those of them who hold something in that status. `unreachable` are accounts whose
-    private chat takes no messages. `deliveries` counts what was planned in the last 24 hours, by its state now.
+    plan and by what the payment provider says ("given" for what an operator gave, "seat" and "gift" for what another
+    member pays for), so who has two plans is in it twice. `unreachable` are accounts whose private chat takes no
+    messages. `deliveries` counts what was planned in the last 24 hours, by its state now.
     """
 
     known: int
     holding: int
     by_plan: Mapping[tuple[str, str], int]
-    trials: int
-    past_due: int
     muted: int
     unreachable: int
     deliveries: Mapping[str, int]
@@ -55,8 +53,6 @@ async def take(session: AsyncSession, *, now: datetime) -> Census:
         known=await _number(session, select(func.count(func.distinct(Identity.member_id))).where(there)),
         holding=await _number(session, who),
         by_plan={(plan, status): number for plan, status, number in by_plan},
-        trials=await _number(session, who.where(rows.c.status == "trialing")),
-        past_due=await _number(session, who.where(rows.c.status == "past_due")),
         muted=await _number(session, select(func.count()).where(Member.muted.is_(True), Member.deleted_at.is_(None))),
         unreachable=await _number(session, select(func.count()).where(Identity.blocked_at.is_not(None), there)),
         deliveries={str(state): number for state, number in planned},
@@ -70,7 +66,8 @@ def _paid(now: datetime) -> Select[int | None, str, str]:
 
 
 def _given(now: datetime) -> Select[int, str, str]:
-    return select(Grant.member_id, Grant.plan, literal(GIVEN, String).label("status")).where(rights.valid_grant(now))
+    source = case((Grant.source == "operator", literal(GIVEN, String)), else_=Grant.source)
+    return select(Grant.member_id, Grant.plan, source.label("status")).where(rights.valid_grant(now))
 
 
 async def _number(session: AsyncSession, query: Select[int]) -> int:

@@ -9,6 +9,7 @@ from bot import messages
 from bot.commands import asking
 from bot.messages import operators
 from core import census, health, models, places, switches
+from core.billing import revenue
 
 
 async def desk(session: AsyncSession, visit: asking.Visit) -> messages.Message:
@@ -24,8 +25,10 @@ async def desk(session: AsyncSession, visit: asking.Visit) -> messages.Message:
 
 
 async def stats(session: AsyncSession, visit: asking.Visit) -> messages.Message:
-    """Members and deliveries, counted."""
-    return operators.stats(await census.take(session, now=visit.desk.now), visit.desk.catalogue)
+    """Members, money and deliveries, counted."""
+    now = visit.desk.now
+    counted, taken = await census.take(session, now=now), await revenue.take(session, now=now)
+    return operators.stats(counted, taken, visit.desk.catalogue)
 
 
 async def drift(session: AsyncSession, visit: asking.Visit) -> messages.Message:

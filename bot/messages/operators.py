@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.messages import figures, people, text
+from bot.messages import earnings, figures, people, text
 from core import catalogue, census, health, models
+from core.billing import revenue
 
 _MENU = text.Button("Operator's desk", data="/admin")
 _MOST_ALARMS = 5
@@ -58,7 +59,7 @@ def menu(
     )
 
 
-def stats(counted: census.Census, book: catalogue.Catalogue) -> text.Message:
+def stats(counted: census.Census, taken: revenue.Revenue, book: catalogue.Catalogue) -> text.Message:
     """The community in figures, each with what it counts."""
     by_plan = [
         f"· {_plan(book, plan)}, {status}: {number}" for (plan, status), number in sorted(counted.by_plan.items())
@@ -69,14 +70,14 @@ def stats(counted: census.Census, book: catalogue.Catalogue) -> text.Message:
         f"Members known: {counted.known} (have written to the bot, and were not deleted)",
         f"With access: {counted.holding} (at least one plan now, paid or given)",
         *by_plan,
-        f"In a trial: {counted.trials}",
-        f"Last payment failed, in the days of grace: {counted.past_due}",
+        *earnings.lines(taken),
+        text.line(text.bold("Chats")),
         f"Muted: {counted.muted}",
         f"Private chats that take no messages: {counted.unreachable}",
         text.line(text.bold("Deliveries planned in the last 24 hours, by their state now")),
         *(states or ["none"]),
-        "A plan's status is what the payment provider said when it was last asked; “given” is from an operator. Who "
-        "has two plans is counted in each, and once in “with access”.",
+        "A plan's status is what the payment provider said when it was last asked. Who has two plans is counted in "
+        "each, and once in “with access”. What each figure counts stands in docs/dunning.md.",
         buttons=[[_MENU]],
     )
 

@@ -37,9 +37,10 @@ async def open_places(chat: Chat) -> None:
 
 
 async def test_figures_are_counted_from_what_is_stored(chat: Chat) -> None:
-    await chat.pays("7")
-    await chat.pays("7", plan="btc")
-    await chat.pays("8", status="trialing")
+    price = {"amount": 2900, "currency": "USD", "interval": "month"}
+    await chat.pays("7", **price)
+    await chat.pays("7", plan="btc", **price)
+    await chat.pays("8", status="trialing", **price)
     await chat.pays("9", status="past_due")
     await chat.pays("10", access_until=chat.now)
     await orders(chat, "/grant 9 btc")
@@ -57,8 +58,10 @@ async def test_figures_are_counted_from_what_is_stored(chat: Chat) -> None:
     assert "With access: 3 " in words
     for row in ("Bitcoin, active: 1", "Bitcoin, given: 1", "Gold, active: 1", "Gold, past_due: 1", "Gold, trialing: 1"):
         assert f"· {row}" in words
-    assert "In a trial: 1" in words
-    assert "days of grace: 1" in words
+    assert "Paid subscriptions: 3, of them in the days of grace: 1" in words
+    assert "In free days: 1" in words
+    assert "Monthly revenue (MRR): 58.00 USD " in words
+    assert "Not in it: 1, whose price is not known." in words
     assert "Muted: 1" in words
     assert "take no messages: 1" in words
     assert "· pending: 2" in words  # the new answer, and the notice of the grant
@@ -69,6 +72,8 @@ async def test_an_empty_community_has_figures_too(lite: Chat) -> None:
 
     assert "Members known: 1 " in words
     assert "With access: 0 " in words
+    assert "Monthly revenue (MRR): nothing yet" in words
+    assert "Left in the last 30 days: nobody paid 30 days ago yet" in words
     assert "by their state now\nnone" in words
 
 

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, db, errors, health, inbox, models, tracing
+from core import access, db, errors, grants, health, inbox, models, tracing
 from core.billing import checkouts, rule, subscriptions, trials
 from core.delivery import outbox
-from webhooks import payments, prices, site
+from webhooks import gifts, payments, prices, site
 
 LEASE = 60.0
 _BATCH, _AT_ONCE, _READ_SECONDS = 20, 4, 45
@@ -118,12 +118,14 @@ async def take(session: AsyncSession, here: site.Site, reading: payments.Reading
     `failed`: an event said that a slow payment was refused, which the checkout itself does not say.
     """
     await _checkout(session, here, reading, failed=failed)
+    await gifts.take(session, here, reading)
     if reading.snapshot is None:
         return
     stack, now = here.stack, here.now
     row = await _applied(session, here, reading.snapshot)
     if row.member_id is None:
         return
+    await grants.follow(session, row, stack.catalogue, now=now)
     await access.reconcile(session, row.member_id, stack.catalogue, now=now)
     if not row.plan or row.status not in subscriptions.LIVE:
         return
@@ -153,6 +155,7 @@ async def _checkout(session: AsyncSession, here: site.Site, reading: payments.Re
     row = await checkouts.of_session(session, reading.session)
     notice = {"pending": "payment_pending", "failed": "payment_refused"}.get(state)
     if row is not None and notice:
+        notice = f"gift_{notice}" if row.gift else notice
         facts = {"plan": _plan_name(here, row.plan)}
         await outbox.tell(session, row.member_id, notice, facts, key=f"checkout:{row.id}:{state}", now=here.now)
 

@@ -50,6 +50,7 @@ _RULES: tuple[tuple[str, RateLimitItem | None], ...] = (
     ("/static/", limits.FILES),
     ("/checkout/", limits.LINKS),
     ("/portal/", limits.LINKS),
+    ("/gift/", limits.LINKS),
     ("/webhooks/", None),  # counted when it is known whether the provider itself speaks
     ("/intake/", None),  # counted by address and by source
     ("/api/v1/", None),  # counted by address, key and member

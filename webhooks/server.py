@@ -14,10 +14,12 @@ from webhooks import (
     checkout,
     errands,
     events,
+    gifts,
     guard,
     hooks,
     hub,
     intake,
+    invitations,
     leaflets,
     limits,
     listener,
@@ -26,6 +28,7 @@ from webhooks import (
     payments,
     prices,
     record,
+    seats,
     site,
     status,
     sweep,
@@ -56,6 +59,8 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     record.add_to(app)
     billing.add_to(app)
     checkout.add_to(app)
+    for part in (gifts, seats, invitations):
+        part.add_to(app)
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)
     app.router.add_post("/intake/{source}", intake.take)

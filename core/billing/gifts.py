@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import db, errors, models
+from core import db, errors
 from core.billing import invitations
 from core.models import Checkout, Gift, Grant, Invitation
 
@@ -34,16 +34,15 @@ class Payment:
 
 
 async def bought(
-    session: AsyncSession, checkout: Checkout, price: models.PlanPrice | None, payment: Payment, *, now: datetime
+    session: AsyncSession, checkout: Checkout, period: tuple[str, int], payment: Payment, *, now: datetime
 ) -> Gift | None:
-    """The gift of this paid checkout is there; given back when it is new."""
-    interval, count = (price.interval, price.interval_count) if price else ("month", 1)
+    """The gift of this paid checkout, so many units of time of its plan, is there; given back when it is new."""
     row = {
         "checkout_id": checkout.id,
         "member_id": checkout.member_id,
         "plan": checkout.plan,
-        "interval": interval,
-        "interval_count": count,
+        "interval": period[0],
+        "interval_count": period[1],
         "amount": payment.amount,
         "currency": payment.currency.upper(),
         "payment_id": payment.external_id,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core import catalogue, errors, models, settings
-from core.billing import errands, plans, subscriptions
+from core.billing import errands, gifts, plans, subscriptions
 
 
 class ConflictError(errors.SignalStackError):
@@ -54,6 +54,8 @@ class Reading:
     session: str = ""
     state: str = ""
     """"" | "open" | "pending" | "paid" | "failed" | "expired", as in `core.billing.checkouts`."""
+    payment: gifts.Payment | None = None
+    """What was paid once, for a gift; none for what a subscription's invoices bill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class Provider(Protocol):
     name: str
     origins: tuple[str, ...]
     """Where its pages live, for our Content-Security-Policy."""
+    once: bool
+    """Whether it takes payments that renew nothing, which gifts are."""
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Event:
         """The event in these raw bytes, proven to be the provider's own; raises RefusedError otherwise."""

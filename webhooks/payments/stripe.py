@@ -16,6 +16,7 @@ from webhooks import payments
 from webhooks.payments import (
     stripe_acts,
     stripe_claims,
+    stripe_gifts,
     stripe_lists,
     stripe_objects,
     stripe_orders,
@@ -36,6 +37,7 @@ def open_provider(conf: settings.Settings, book: catalogue.Catalogue) -> "Stripe
 class Stripe:
     """The provider "stripe"; see `payments.Provider`."""
 
+    once = True
     name = "stripe"
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
@@ -69,6 +71,8 @@ class Stripe:
         if subject.session:
             return await self._read_session(subject, now)
         found = subject.subscription or await self._billed(subject)
+        if not found and subject.payment:
+            return payments.Reading(payment=await stripe_gifts.of_payment(self._v1, subject.payment))
         return payments.Reading(await self._read_subscription(found, subject, now)) if found else payments.Reading()
 
     async def _read_session(self, subject: payments.Subject, now: datetime) -> payments.Reading:
@@ -78,7 +82,7 @@ class Stripe:
             return payments.Reading()
         state, found = stripe_objects.session_state(session), session.get("subscription")
         snapshot = await self._read_subscription(found, subject, now, session) if isinstance(found, str) else None
-        return payments.Reading(snapshot, subject.session, state)
+        return payments.Reading(snapshot, subject.session, state, await stripe_gifts.of_session(self._v1, session))
 
     async def _read_subscription(
         self, found: str, subject: payments.Subject, now: datetime, session: Any = None
@@ -127,6 +131,8 @@ class Stripe:
     async def checkout(self, order: payments.Order) -> payments.Page:
         row = order.checkout
         wanted: Any = stripe_orders.subscription(order, tax=self._book.policy.tax)
+        if row.gift:
+            wanted = await stripe_gifts.page(self._v1, order, tax=self._book.policy.tax)
         key: Any = {"idempotency_key": checkouts.idempotency_key(row)}
         making = self._v1.checkout.sessions.create_async(wanted, key)
         page = stripe_wire.plain(await stripe_wire.answered(making, making=True))

@@ -26,7 +26,7 @@ def subscription(order: payments.Order, *, tax: bool) -> Params:
             "trial_period_days": row.trial_days,
             "trial_settings": {"end_behavior": {"missing_payment_method": "cancel"}},
         }
-    return wanted | (_taxed(order.customer_id) if tax else {})
+    return wanted | (taxed(order.customer_id) if tax else {})
 
 
 def common(order: payments.Order) -> Params:
@@ -52,7 +52,8 @@ def named(order: payments.Order) -> dict[str, str]:
     return {stripe_objects.MEMBER: str(order.checkout.member_id), stripe_objects.PLAN: order.plan.key}
 
 
-def _taxed(customer_id: str) -> Params:
+def taxed(customer_id: str) -> Params:
+    """What makes Stripe Tax work out the taxes of a page."""
     wanted: Params = {
         "automatic_tax": {"enabled": True},
         "tax_id_collection": {"enabled": True},

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock, figures, health, hooks, models, settings
+from core.billing import revenue
 from core.delivery import outbox
 from core.market import timeframes
 from core.models import Alert, Delivery, Signal, SignalStatus, State
@@ -154,6 +155,17 @@ async def _alerts(session: AsyncSession, _: Look) -> Sequence[Figure]:
     return [_gauge("signalstack_alerts_waiting", "Alerts that nobody has taken yet", ["channel"], waiting)]
 
 
+async def _business(session: AsyncSession, look: Look) -> Sequence[Figure]:
+    taken = await revenue.take(session, now=look.now)
+    income = {(currency,): amount for currency, amount in taken.monthly.items() if currency}
+    states = {"paid": taken.paid, "trial": taken.trials, "past_due": taken.past_due, "ending": taken.ending}
+    counted = {(state,): number for state, number in states.items()}
+    return [
+        _gauge("signalstack_mrr_minor_units", "Monthly revenue before discounts and taxes", ["currency"], income),
+        _gauge("signalstack_subscriptions", "Subscriptions that run", ["state"], counted),
+    ]
+
+
 async def _counted(session: AsyncSession, look: Look) -> Sequence[Figure]:
     """What processes without a page have counted."""
     known = await figures.read(session)
@@ -174,7 +186,7 @@ async def _counted(session: AsyncSession, look: Look) -> Sequence[Figure]:
 
 FAMILIES: tuple[Family, ...] = (
     *(_parts, _ledgers, _queues, _latency, _watches, _signals, _jobs, _rounds),
-    *(_alerts, _counted),
+    *(_alerts, _business, _counted),
 )
 
 

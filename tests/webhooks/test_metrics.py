@@ -18,7 +18,10 @@ BTC = "mean_reversion binance BTC/USDT 1h"
 WORDS = {
     "platform": {"telegram", "discord"},
     "kind": {"reply", "notice", "door", "opening", "update", "unreachable", "banned"},
-    "state": {str(state) for state in State} | {"done", "running", "failed", "active", "paused", "disabled"},
+    "state": {str(state) for state in State}
+    | {"done", "running", "failed", "active", "paused", "disabled"}
+    | {"paid", "trial", "past_due", "ending"},
+    "currency": {"USD"},
     "source": {"telegram", "discord", "stripe"},
     "found": {"let_in", "put_out", "held", "unknown"},
     "quantile": {"0.5", "0.95"},

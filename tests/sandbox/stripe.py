@@ -15,6 +15,7 @@ from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_catalogue as catalogue
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
+from tests.sandbox import stripe_crowd as crowd
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_pages, stripe_server, stripe_shapes
 from tests.sandbox import stripe_paying as paying
@@ -157,6 +158,16 @@ class Stripe:
         made = self.account.add(stripe_shapes.coupon(self.account, **coupon))
         return self.account.add(stripe_shapes.promotion_code(self.account, made["id"], code))
 
+    def add_subscription(
+        self, price: Obj, *, customer: str | None = None, told: bool = False, started: int | None = None, **fields: Any
+    ) -> Obj:
+        """A paid subscription without a checkout, and without an event unless `told`; ten thousand take seconds.
+
+        Fields: metadata, quantity, member (who it is, for the history), currency, card, expiry, or any of a
+        subscription such as status.
+        """
+        return crowd.add(self.account, price, customer, told=told, started=started, **fields)
+
     # --- what members do
 
     def pay(
@@ -218,6 +229,10 @@ class Stripe:
     def refund(self, ref: str, amount: int | None = None) -> Obj:
         """Part (or all) of the last charge behind a charge, invoice, session or subscription id went back."""
         return claims.refund(self.account, ref, amount)
+
+    def fail_refund(self, refund_id: str) -> Obj:
+        """The bank could not give this money back; the charge is as before."""
+        return claims.fail_refund(self.account, refund_id)
 
     def dispute(self, ref: str, outcome: str = "open") -> Obj:
         """The charge's dispute stands at: open, inquiry, won, lost or warning_closed."""

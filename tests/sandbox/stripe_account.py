@@ -1,6 +1,5 @@
 """The memory and the clock of the Stripe stand-in: every object, every event, and what falls due when."""
 
-import copy
 import heapq
 import itertools
 import secrets
@@ -13,6 +12,17 @@ from tests.sandbox.history import History
 from tests.sandbox.stripe_wire import Obj
 
 CURRENT_VERSION = "2026-10-28.endive"
+INDEXED: dict[str, tuple[str, ...]] = {
+    "subscription": ("customer",),
+    "invoice": ("customer",),
+    "invoice_payment": ("invoice",),
+    "charge": ("customer", "payment_intent"),
+    "refund": ("charge", "payment_intent"),
+    "dispute": ("charge", "payment_intent"),
+    "payment_intent": ("customer",),
+    "payment_method": ("customer",),
+}
+"""Fields that never change after an object was made, and by which it is often looked for."""
 
 
 class Account:
@@ -24,6 +34,10 @@ class Account:
     def __init__(self, history: History, now: Callable[[], float]) -> None:
         self.history = history
         self.tables: dict[str, dict[str, Obj]] = {}
+        self.order: dict[str, list[str]] = {}
+        self.places: dict[str, int] = {}
+        self.index: dict[tuple[str, str, Any], list[str]] = {}
+        self.quiet = False
         self.hidden: dict[str, Obj] = {}
         self.events: list[Obj] = []
         self.emitted: Callable[[Obj], object] = bool
@@ -59,9 +73,40 @@ class Account:
 
     def add(self, obj: Obj) -> Obj:
         """The object is stored under its type and id, and watched for what falls due."""
-        self.tables.setdefault(obj["object"], {})[obj["id"]] = obj
+        self._store(obj)
         self.watch(obj)
         return obj
+
+    def _store(self, obj: Obj) -> None:
+        kind, name = obj["object"], obj["id"]
+        table = self.tables.setdefault(kind, {})
+        if name not in table:
+            order = self.order.setdefault(kind, [])
+            self.places[name] = len(order)
+            order.append(name)
+            for field in INDEXED.get(kind, ()):
+                self.index.setdefault((kind, field, obj[field]), []).append(name)
+        table[name] = obj
+
+    def newest(self, kind: str, narrowed: list[str] | None = None, after: str | None = None) -> Iterator[Obj]:
+        """Objects from the newest to the oldest, one by one, those after this id: a page costs what it shows."""
+        order = self.order.get(kind, []) if narrowed is None else narrowed
+        place = len(order)
+        if after is not None:
+            place = self.places[after] if narrowed is None else order.index(after)
+        table = self.tables.get(kind, {})
+        for at in range(place - 1, -1, -1):
+            if (obj := table.get(order[at])) is not None:
+                yield obj
+
+    def oldest(self, kind: str, narrowed: list[str] | None, after: str) -> Iterator[Obj]:
+        """Objects from the one after this id to the newest."""
+        order = self.order.get(kind, []) if narrowed is None else narrowed
+        place = self.places[after] if narrowed is None else order.index(after)
+        table = self.tables.get(kind, {})
+        for at in range(place + 1, len(order)):
+            if (obj := table.get(order[at])) is not None:
+                yield obj
 
     def all(self, kind: str) -> list[Obj]:
         """Newest first."""
@@ -83,9 +128,11 @@ class Account:
 
     # --- events
 
-    def emit(self, event_type: str, obj: Obj, previous: Obj | None = None) -> Obj:
-        """An event with a snapshot of the object stands in the log and is on its way."""
-        data: Obj = {"object": copy.deepcopy(obj)}
+    def emit(self, event_type: str, obj: Obj, previous: Obj | None = None) -> None:
+        """An event with a snapshot of the object stands in the log and is on its way, unless the account is quiet."""
+        if self.quiet:
+            return
+        data: Obj = {"object": stripe_wire.copied(obj)}
         if previous is not None:
             data["previous_attributes"] = previous
         event: Obj = {
@@ -100,9 +147,8 @@ class Account:
             "type": event_type,
         }
         self.events.append(event)
-        self.tables.setdefault("event", {})[event["id"]] = event
+        self._store(event)
         self.emitted(event)
-        return event
 
     @contextmanager
     def changing(self, obj: Obj, event_type: str) -> Iterator[Obj]:
@@ -110,9 +156,9 @@ class Account:
 
         As with Stripe, only events of the kind "updated" (and `charge.refunded`) carry `previous_attributes`.
         """
-        before = copy.deepcopy(obj)
+        before = None if self.quiet else stripe_wire.copied(obj)
         yield obj
-        previous = difference(before, obj)
+        previous = difference(before, obj) if before else None
         self.watch(obj)
         if previous:
             told = event_type.endswith(".updated") or event_type == "charge.refunded"

@@ -1,6 +1,5 @@
 """Changes of a running subscription in the stand-in: another price or number, counted by the second, shown before."""
 
-import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +31,7 @@ class Plan:
 
 def plan(acc: Account, sub: Obj, wanted: Obj) -> Plan:
     """What this request would do to the subscription; nothing has happened yet."""
-    later = copy.deepcopy(sub)
+    later = stripe_wire.copied(sub)
     at = _proration_date(acc, sub, wanted)
     begins = sub["status"] == "trialing" and wanted.get("trial_end") == "now"
     _set_trial(acc, later, wanted)

@@ -1,13 +1,14 @@
 """What can be read of the stand-in: one object, lists with their filters, searches, and lists inside objects."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_events, stripe_wire
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_prices as prices
-from tests.sandbox.stripe_account import Account
+from tests.sandbox.stripe_account import INDEXED, Account
 from tests.sandbox.stripe_wire import Obj
 
 Filter = Callable[[Obj, Any], bool]
@@ -76,19 +77,62 @@ def _type_fits(actual: str, wanted: str) -> bool:
     return actual == wanted or (wanted.endswith("*") and actual.startswith(wanted[:-1]))
 
 
-def rows(acc: Account, kind: str, params: Obj) -> list[Obj]:
-    """All objects of this kind that the filters let through, newest first; lists forget events after 30 days."""
-    chosen = acc.all(kind)
+def fits(acc: Account, kind: str, params: Obj) -> Callable[[Obj], bool]:
+    """Whether an object is let through by the filters; a list of subscriptions shows ended ones only when asked."""
+    tests: list[Callable[[Obj], bool]] = []
     if kind == "subscription" and "status" not in params:
-        chosen = [row for row in chosen if row["status"] not in lifecycle.OVER]
-    if kind == "event":
-        chosen = [row for row in chosen if row["created"] > acc.now() - 30 * billing.DAY]
+        tests.append(lambda row: row["status"] not in lifecycle.OVER)
     for name, wanted in params.items():
-        if name in _PLAIN:
-            continue
-        fits = FILTERS.get(name)
-        chosen = [row for row in chosen if (fits(row, wanted) if fits else row.get(name) == wanted)]
-    return chosen
+        if name not in _PLAIN:
+            tests.append(_test(name, wanted))
+    return lambda row: all(test(row) for test in tests)
+
+
+def _test(name: str, wanted: Any) -> Callable[[Obj], bool]:
+    found = FILTERS.get(name)
+    return (lambda row: found(row, wanted)) if found else (lambda row: bool(row.get(name) == wanted))
+
+
+def _narrowed(acc: Account, kind: str, params: Obj) -> list[str] | None:
+    for field in INDEXED.get(kind, ()):
+        if field in params:
+            return acc.index.get((kind, field, params[field]), [])
+    intent = params.get("payment", {}).get("payment_intent") if kind == "invoice_payment" else None
+    if intent:
+        return acc.index.get((kind, "invoice", acc.secret(intent).get("invoice")), [])
+    return None
+
+
+def rows(acc: Account, kind: str, params: Obj) -> list[Obj]:
+    """All objects of this kind that the filters let through, newest first."""
+    wanted = fits(acc, kind, params)
+    return [row for row in acc.newest(kind, _narrowed(acc, kind, params)) if wanted(row)]
+
+
+def listed(acc: Account, kind: str, params: Obj, url: str) -> Obj:
+    """One page of the objects that the filters let through; only what stands on it is looked at, if it can be."""
+    limit, wanted, narrowed = stripe_wire.limit_of(params), fits(acc, kind, params), _narrowed(acc, kind, params)
+    before, after = params.get("ending_before"), params.get("starting_after")
+    for name, edge in (("starting_after", after), ("ending_before", before)):
+        if edge and (edge not in acc.tables.get(kind, {}) or (narrowed is not None and edge not in narrowed)):
+            raise stripe_wire.missing(kind, edge, name, 400)
+    walk = acc.oldest(kind, narrowed, before) if before else acc.newest(kind, narrowed, after)
+    if kind == "event" and not before:
+        walk = _since(walk, max(acc.now() - 30 * billing.DAY + 1, _least(params.get("created"))))
+    found = list(itertools.islice((row for row in walk if wanted(row)), limit + 1))
+    more, found = len(found) > limit, found[:limit]
+    return {"object": "list", "data": found[::-1] if before else found, "has_more": more, "url": url}
+
+
+def _since(walk: Iterator[Obj], at: int) -> Iterator[Obj]:
+    """Events stand in the order of their times: nothing older follows an older one. Lists forget them after 30 days."""
+    return itertools.takewhile(lambda row: row["created"] >= at, walk)
+
+
+def _least(created: Any) -> int:
+    if not isinstance(created, dict):
+        return 0
+    return max(int(created.get("gte", 0)), int(created.get("gt", 0)))
 
 
 def read(acc: Account, name: str, params: Obj, object_id: str) -> Obj:
@@ -100,13 +144,14 @@ def read(acc: Account, name: str, params: Obj, object_id: str) -> Obj:
         kind = KINDS[path.removesuffix("/search")]
         return stripe_wire.found(acc.all(kind), params, f"/v1/{path}")
     if path.endswith("/payment_methods"):
-        held = rows(acc, "payment_method", {**params, "customer": object_id})
-        return stripe_wire.page(held, params, f"/v1/customers/{object_id}/payment_methods")
+        acc.get("customer", object_id)
+        wanted = {**params, "customer": object_id}
+        return listed(acc, "payment_method", wanted, f"/v1/customers/{object_id}/payment_methods")
     if path.endswith("/line_items"):
         lines = acc.secret(acc.get("checkout.session", object_id)["id"])["lines"]
         return stripe_wire.page(lines, params, f"/v1/checkout/sessions/{object_id}/line_items")
-    listed = stripe_wire.page(rows(acc, KINDS[path], params), params, f"/v1/{path}")
-    return {**listed, "data": [_shown(acc, row) for row in listed["data"]]}
+    shown = listed(acc, KINDS[path], params, f"/v1/{path}")
+    return {**shown, "data": [_shown(acc, row) for row in shown["data"]]}
 
 
 def _shown(acc: Account, row: Obj) -> Obj:

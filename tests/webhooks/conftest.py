@@ -99,9 +99,12 @@ Worlds = Callable[..., Awaitable[World]]
 
 @asynccontextmanager
 async def open_world(
-    database: db.Database, make_stack: Any, start: datetime, *, book: catalogue.Catalogue | None = None, **settings: Any
+    database: db.Database, make_stack: Any, start: datetime, *, book: Any = None, **settings: Any
 ) -> AsyncIterator[World]:
-    """A world on this database whose clock, Stripe's included, begins at `start` and moves with `stripe.advance`."""
+    """A world on this database whose clock, Stripe's included, begins at `start` and moves with `stripe.advance`.
+
+    `book` is a catalogue, or makes one from the prices that it adds to the `Stripe` that it is given.
+    """
     stripe = Stripe(History(), api_key=API_KEY, webhook_secret=SECRET, now=start.timestamp)
     price = stripe.add_price(2900, "usd", "month", name="Signals")
     async with AsyncExitStack() as opened:
@@ -114,7 +117,7 @@ async def open_world(
             "public_url": "https://signals.example",
             **settings,
         }
-        made = await make_stack(database, book=book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values)
+        made = await make_stack(database, book=book(stripe) if callable(book) else book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values)
         app = server.build(made)
         url = await opened.enter_async_context(serving(app))
         stripe.webhook_url = f"{url}/webhooks/stripe"

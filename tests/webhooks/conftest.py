@@ -117,6 +117,7 @@ async def open_world(
             "public_url": "https://signals.example",
             **settings,
         }
+        book = book(stripe) if callable(book) else book
         made = await make_stack(database, book=book(stripe) if callable(book) else book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values)
         app = server.build(made)
         url = await opened.enter_async_context(serving(app))

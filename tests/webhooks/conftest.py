@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import select
 
-from core import catalogue, db, members, models, rights, stack
+from core import db, members, models, rights, stack
 from core.billing import links, subscriptions
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
@@ -118,7 +118,12 @@ async def open_world(
             **settings,
         }
         book = book(stripe) if callable(book) else book
-        made = await make_stack(database, book=book(stripe) if callable(book) else book, clock=lambda: datetime.fromtimestamp(stripe.now(), UTC), **values)
+        made = await make_stack(
+            database,
+            book=book(stripe) if callable(book) else book,
+            clock=lambda: datetime.fromtimestamp(stripe.now(), UTC),
+            **values,
+        )
         app = server.build(made)
         url = await opened.enter_async_context(serving(app))
         stripe.webhook_url = f"{url}/webhooks/stripe"

@@ -1,6 +1,6 @@
 """What is sold: plans, what each costs, and the operator's choices about paying."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -116,8 +116,8 @@ class Policy(Section):
         return timedelta(hours=self.silent_hours) if self.silent_hours else None
 
 
-def by_price(plans: Collection[Plan]) -> Iterator[tuple[str, Plan]]:
-    """Every price id with the plan it pays for."""
+def by_price(plans: Collection[Plan], sells: Callable[[str], bool] = bool) -> Iterator[tuple[str, Plan]]:
+    """Every price id with the plan it pays for; with `sells`, those that it says yes to."""
     for plan in plans:
-        for price_id in plan.price_ids:
+        for price_id in filter(sells, plan.price_ids):
             yield price_id, plan

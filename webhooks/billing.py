@@ -19,9 +19,10 @@ def add_to(app: web.Application) -> None:
     """The site has the portal's page, and a door for the events of each provider."""
     app.router.add_get("/portal/{token}", show_portal)
     app.router.add_post("/portal/{token}", open_portal)
-    for name in payments.names():
-        app.router.add_post(f"/webhooks/{name}", events_of(name))
-        app.router.add_post(f"/api/v1/{name}/webhook", events_of(name))
+    for provider in app[site.KEY].providers:
+        if provider.inbox == provider.name:
+            app.router.add_post(f"/webhooks/{provider.name}", events_of(provider))
+            app.router.add_post(f"/api/v1/{provider.name}/webhook", events_of(provider))
 
 
 async def ticket(request: web.Request, purpose: str) -> links.Ticket:
@@ -90,18 +91,15 @@ async def _customer(session: AsyncSession, here: site.Site, member_id: int) -> t
 # --- the provider's events
 
 
-def events_of(name: str) -> guard.Handler:
-    """The door for the events of the provider `name`; it does not exist while the provider is switched off."""
+def events_of(provider: payments.Provider) -> guard.Handler:
+    """The door for the events of this provider."""
 
     async def take_event(request: web.Request) -> web.Response:
         here = site.of(request)
-        provider = here.provider(name)
-        if provider is None:
-            raise web.HTTPNotFound
-        event = await guard.vouched(request, name, lambda raw: provider.verify(raw, request.headers))
-        await here.tray.put(name, event.id, event.kind, event.body)
+        event = await guard.vouched(request, provider.name, lambda raw: provider.verify(raw, request.headers))
+        await here.tray.put(provider.inbox, event.id, event.kind, event.body)
         # A known event rings too: perhaps it is sent again because it was never worked off.
-        here.stack.bell.ring(f"inbox:{name}")
+        here.stack.bell.ring(f"inbox:{provider.inbox}")
         return site.json({"received": True})
 
     return take_event

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import access, db, errors, grants, health, inbox, models, tracing
-from core.billing import checkouts, rule, subscriptions, trials
+from core import access, db, errors, failpoints, grants, health, inbox, models, rights, tracing
+from core.billing import checkouts, drift, rule, second, subscriptions, trials
 from core.delivery import outbox
 from webhooks import gifts, payments, prices, site
 
@@ -28,13 +29,20 @@ async def work_off(here: site.Site, provider: payments.Provider) -> int:
     """The oldest items that are due are done, or due again later; says how many there were."""
     stack = here.stack
     async with stack.db.transaction() as session:
-        items = await inbox.claim(session, provider.name, now=here.now, lease=LEASE, limit=_BATCH)
+        items = await inbox.claim(session, provider.inbox, now=here.now, lease=LEASE, limit=_BATCH)
+    if items:
+        failpoints.reach("inbox.claimed")
     # One purchase makes many events about one subscription: it is asked for once.
     groups: dict[payments.Subject, list[inbox.Item]] = {}
+    told: dict[payments.Subject, str] = {}
     for item in items:
-        groups.setdefault(_subject(provider, item), []).append(item)
+        subject = _subject(provider, item)
+        about = replace(subject, told="")
+        groups.setdefault(about, []).append(item)
+        told[about] = subject.told or told.get(about, "")  # what was said last counts
     gate = asyncio.Semaphore(_AT_ONCE)
-    await asyncio.gather(*(_settle(here, provider, subject, group, gate) for subject, group in groups.items()))
+    subjects = [(replace(about, told=told[about]), group) for about, group in groups.items()]
+    await asyncio.gather(*(_settle(here, provider, subject, group, gate) for subject, group in subjects))
     return len(items)
 
 
@@ -61,11 +69,11 @@ async def _settle(
     except errors.LostLeaseError as error:
         log.warning("event_taken_over", error=str(error))
     except (errors.SignalStackError, TimeoutError) as error:
-        await _later(here, items, error)
+        await _later(here, provider, items, error)
     except Exception as error:
         if not db.is_unavailable(error):
             log.exception("event_failed", kind=items[0].kind)
-        await _later(here, items, error)
+        await _later(here, provider, items, error)
 
 
 def _span(provider: payments.Provider, item: inbox.Item) -> AbstractAsyncContextManager[object]:
@@ -78,11 +86,14 @@ async def _apply(
     if subject.prices:
         await prices.refresh(here, provider)
     reading = await read(here, provider, subject) if subject else payments.Reading()
+    failpoints.reach("provider.asked")
     failed = any(item.kind.endswith("async_payment_failed") for item in items)
     async with here.stack.db.transaction() as session:
         await take(session, here, reading, failed=failed)
         for item in items:
             await inbox.done(session, item)
+        failpoints.reach("event.uncommitted")
+    failpoints.reach("event.committed")
     ring(here)
 
 
@@ -112,28 +123,40 @@ def ring(here: site.Site) -> None:
     here.stack.deliver()
 
 
-async def take(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool = False) -> None:
+async def take(
+    session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool = False, braked: bool = True
+) -> None:
     """What the provider said is true here too, and the member has been told what follows.
 
-    `failed`: an event said that a slow payment was refused, which the checkout itself does not say.
+    `failed`: an event said that a slow payment was refused, which the checkout itself does not say. `braked`: raises
+    HeldError where too many have lost their access in the last minutes.
     """
+    failpoints.reach("access.before")
     await _checkout(session, here, reading, failed=failed)
     await gifts.take(session, here, reading)
     if reading.snapshot is None:
         return
     stack, now = here.stack, here.now
     row = await _applied(session, here, reading.snapshot)
+    failpoints.reach("subscription.applied")
     if row.member_id is None:
         return
+    if braked and drift.just_lost(row, now=now):
+        await _brake(session, row, row.member_id, now)
     await grants.follow(session, row, stack.catalogue, now=now)
     await access.reconcile(session, row.member_id, stack.catalogue, now=now)
-    if not row.plan or row.status not in subscriptions.LIVE:
-        return
-    rows = await subscriptions.running(session, row.member_id, row.plan)
-    if len(rows) > 1:
+    failpoints.reach("access.reconciled")
+    notice = await second.settle(session, row, stack.catalogue.policy, now=now)
+    if notice is not None:
         facts = {"plan": _plan_name(here, row.plan)}
-        key = f"second:{rows[-1].id}"
-        await outbox.tell(session, row.member_id, "second_subscription", facts, key=key, now=now)
+        await outbox.tell(session, row.member_id, notice.name, facts, key=notice.key, now=now)
+
+
+async def _brake(session: AsyncSession, row: models.Subscription, member_id: int, now: datetime) -> None:
+    if row.plan in await rights.plans_of(session, member_id, now=now):
+        return  # nothing is lost: something else keeps the plan open
+    if await drift.room(session, row.provider, now=now) < 0:
+        raise drift.HeldError("Too many lose their access at once; an operator is asked.")
 
 
 async def _applied(session: AsyncSession, here: site.Site, snapshot: rule.Snapshot) -> models.Subscription:
@@ -178,13 +201,16 @@ async def _again(session: AsyncSession, here: site.Site, item: inbox.Item, reaso
         await db.execute(session, row.values(attempts=item.attempts))
 
 
-async def _later(here: site.Site, items: Iterable[inbox.Item], error: Exception) -> None:
+async def _later(here: site.Site, provider: payments.Provider, items: Iterable[inbox.Item], error: Exception) -> None:
     """The items are due again after a pause; if even that cannot be written, their lease runs out."""
     reason = f"{type(error).__name__}: {error}" if isinstance(error, errors.SignalStackError) else type(error).__name__
     log.warning("event_postponed", error=reason)
-    away = isinstance(error, errors.UnreachableError | TimeoutError) or db.is_unavailable(error)
+    waits = isinstance(error, errors.UnreachableError | drift.HeldError | TimeoutError)
+    away = waits or db.is_unavailable(error)
     try:
         async with here.stack.db.transaction() as session:
+            if isinstance(error, drift.HeldError):
+                await drift.hold(session, provider.name, 0, now=here.now)
             for item in items:
                 await _again(session, here, item, reason, away=away)
     except Exception as again:

@@ -112,7 +112,7 @@ async def _slowly(session: AsyncSession, here: site.Site, last: Sequence[arrival
     event = None
     if here.providers:
         inbox = models.Inbox
-        names = [provider.name for provider in here.providers]
+        names = [provider.inbox for provider in here.providers]
         told = select(func.max(inbox.received_at)).where(inbox.source.in_(names))
         event = await session.scalar(told)
     took = await arrivals.seconds(session, [one.signal_id for one in last])

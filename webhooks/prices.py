@@ -11,7 +11,7 @@ async def refresh(here: site.Site, provider: payments.Provider) -> None:
     known = {price.price_id for price in found}
     async with here.stack.db.transaction() as session:
         await plans.keep(session, provider.name, found, now=here.now)
-        for price_id, plan in sold.by_price(here.stack.catalogue.plans):
+        for price_id, plan in sold.by_price(here.stack.catalogue.plans, provider.sells):
             key = f"price_missing:{price_id}"
             if price_id in known:
                 await health.clear(session, key, now=here.now)

@@ -27,6 +27,7 @@ from webhooks import (
     loops,
     payments,
     prices,
+    questions,
     record,
     seats,
     site,
@@ -141,7 +142,9 @@ def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -
     def loop(name: str, step: Callable[[], Awaitable[object]], every: float, **more: Any) -> loops.Loop:
         return loops.Loop(here, stop, name + suffix, step, every=every, **more)
 
-    yield loop("inbox", lambda: events.work_off(here, provider), 2, topic=f"inbox:{provider.name}")
+    yield loop("inbox", lambda: events.work_off(here, provider), 2, topic=f"inbox:{provider.inbox}")
+    if provider.asks:
+        yield loop("questions", lambda: questions.work_off(here, provider), 1, topic=f"inbox:{provider.asks}")
     yield loop("errands", lambda: errands.work_off(here, provider), 5, topic=f"errands:{provider.name}", beats=False)
     yield loop("prices", lambda: prices.refresh(here, provider), 3600, beats=False)
     yield loop("sweep", sweeping.round, 60, beats=False, last=sweeping.stop)

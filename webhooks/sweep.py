@@ -49,13 +49,13 @@ class Sweep:
         found = await self.provider.missed(since)
         async with self.here.stack.db.transaction() as session:
             fresh = [
-                await inbox.put(session, self.provider.name, event.id, event.kind, event.body, now=now)
+                await inbox.put(session, self.provider.inbox, event.id, event.kind, event.body, now=now)
                 for event in found
             ]
         self._did("all", now, when=since == now - _ALL)
         if any(fresh):
             log.warning("events_recovered", events=sum(fresh))
-            self.here.stack.bell.ring(f"inbox:{self.provider.name}")
+            self.here.stack.bell.ring(f"inbox:{self.provider.inbox}")
 
     async def _reread(self, now: datetime) -> None:
         db, name = self.here.stack.db, self.provider.name

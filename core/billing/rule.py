@@ -43,7 +43,8 @@ class Snapshot:
     status: str
     period_start: datetime | None
     period_end: datetime | None
-    cancel_at_period_end: bool
+    cancel_at_period_end: bool | None
+    """None when the provider does not say: then it is what it was, as long as `payment` is the same."""
     cancel_at: datetime | None
     ended_at: datetime | None
     trial_end: datetime | None
@@ -73,6 +74,8 @@ class Snapshot:
     """The bank wants the member to confirm the payment that is open."""
     claims: tuple[str, ...] = ()
     """Payments of it that were taken back or disputed, as far as this reading saw them."""
+    payment: str = ""
+    """The payment of this period, named by providers that do not say again what they told of it once."""
 
     def as_dict(self) -> dict[str, Any]:
         """The snapshot as JSON values, without what must not be stored."""

@@ -89,10 +89,23 @@ async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> m
 
 def _completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
     """The beginning of an unpaid period that is not said stays what it was, so that its grace has one end."""
+    snapshot = _remembered(snapshot, before)
     if snapshot.status != "past_due" or snapshot.period_start is not None:
         return snapshot
     known = before.get("period_start")
     return replace(snapshot, period_start=datetime.fromisoformat(known) if known else snapshot.read_at)
+
+
+def _remembered(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
+    """What was told once of a payment stays true of it: that it is the last one, until when it lasts."""
+    if not snapshot.payment or snapshot.payment != before.get("payment"):
+        return snapshot
+    was = Snapshot.from_dict(before)
+    ending = was.cancel_at_period_end if snapshot.cancel_at_period_end is None else snapshot.cancel_at_period_end
+    snapshot = replace(snapshot, cancel_at_period_end=ending)
+    if was.period_end and snapshot.period_end and was.period_end > snapshot.period_end:
+        snapshot = replace(snapshot, period_end=was.period_end)
+    return replace(snapshot, status=was.status, ended_at=was.ended_at) if was.status == "canceled" else snapshot
 
 
 async def _plan(

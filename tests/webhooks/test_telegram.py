@@ -59,5 +59,5 @@ async def test_what_concerns_payments_is_kept_for_who_understands_it(hooked: Wor
     body = b'{"update_id": 78, "message": {"successful_payment": {}}}'
     assert await post(hooked, body) == 200
     (row,) = await hooked.inbox()
-    assert (row.source, row.event_id, row.kind, row.body) == (passed.SOURCE, "78", "successful_payment", body)
-    assert await hooked.stack.bell.wait(f"inbox:{passed.SOURCE}", 0.1)
+    assert (row.source, row.event_id, row.kind, row.body) == (passed.PAID, "78", "successful_payment", body)
+    assert await hooked.stack.bell.wait(f"inbox:{passed.PAID}", 0.1)

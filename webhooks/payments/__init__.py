@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core import catalogue, errors, models, settings
-from core.billing import errands, gifts, plans, subscriptions
+from core.billing import errands, gifts, plans, questions, subscriptions
 
 
 class ConflictError(errors.SignalStackError):
@@ -41,6 +41,8 @@ class Subject:
     prices: bool = False
     claims: tuple[str, ...] = ()
     """Payments of the subscription that were taken back or disputed before, as we know; they are looked at too."""
+    told: str = ""
+    """What only the event says and nobody can ask for, in the provider's own words; it is handed back to it."""
 
     def __bool__(self) -> bool:
         return bool(self.subscription or self.session or self.invoice or self.payment or self.prices)
@@ -62,12 +64,11 @@ class Reading:
 class Listed:
     """A subscription as it stands in a list, which says nothing of money that was taken back.
 
-    `payments` are those of its latest invoice; `ours`: it bears our mark, or its price is one of the catalogue's.
+    `payments` are those of its latest invoice.
     """
 
     snapshot: subscriptions.Snapshot
     payments: tuple[str, ...] = ()
-    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,29 @@ class Provider(Protocol):
     """
 
     name: str
+    inbox: str
+    """Where the inbox keeps its events. By its own name they come through a door of the site; under another one
+    somebody else brings them, who can be believed."""
+    asks: str
+    """Where the inbox keeps what it asks before it charges; empty when it never asks."""
     origins: tuple[str, ...]
     """Where its pages live, for our Content-Security-Policy."""
     once: bool
     """Whether it takes payments that renew nothing, which gifts are."""
+    trials: bool
+    """Whether it gives days for free."""
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Event:
         """The event in these raw bytes, proven to be the provider's own; raises RefusedError otherwise."""
 
     def subject(self, kind: str, body: bytes) -> Subject:
         """What the event is about, in whatever version of the provider's language it is written."""
+
+    def question(self, kind: str, body: bytes) -> questions.Question:
+        """What it asks before it charges; raises ValueError, TypeError or KeyError for what is no question."""
+
+    async def answer(self, question: questions.Question, refusal: str) -> None:
+        """The provider charges, or tells the one who pays in this sentence why not; too late is no error."""
 
     async def read(self, subject: Subject, *, now: datetime) -> Reading:
         """What the provider says about it now."""
@@ -123,6 +137,9 @@ class Provider(Protocol):
 
     async def portal(self, customer_id: str, return_url: str) -> str:
         """The address of a page where the customer manages card, invoices and cancellation."""
+
+    def sells(self, price_id: str) -> bool:
+        """Whether the catalogue's price of this id is to be paid at this provider."""
 
     async def prices(self) -> Sequence[plans.Priced]:
         """The catalogue's prices that can be paid now; one that the provider does not know or has closed is missing."""

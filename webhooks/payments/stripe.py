@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from core import catalogue, errors, settings, sold
-from core.billing import checkouts, errands, plans, rule
+from core.billing import checkouts, errands, plans, questions, rule
 from webhooks import payments
 from webhooks.payments import (
     stripe_acts,
@@ -38,7 +38,9 @@ class Stripe:
     """The provider "stripe"; see `payments.Provider`."""
 
     once = True
-    name = "stripe"
+    name = inbox = "stripe"
+    asks = ""
+    trials = True
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
         self.origins = _origins(conf.stripe_api_url)
@@ -64,6 +66,12 @@ class Stripe:
 
     def subject(self, kind: str, body: bytes) -> payments.Subject:
         return stripe_objects.subject(kind, body)
+
+    def question(self, kind: str, body: bytes) -> questions.Question:  # noqa: ARG002 - the port's names
+        raise ValueError("Stripe asks nothing")
+
+    async def answer(self, question: questions.Question, refusal: str) -> None:
+        """Nothing is to be answered."""
 
     # --- what we ask Stripe
 
@@ -106,10 +114,13 @@ class Stripe:
         row = stripe_wire.plain(await stripe_wire.answered(self._v1.invoices.retrieve_async(invoice)))
         return stripe_objects.invoice_subscription(row)
 
+    def sells(self, price_id: str) -> bool:
+        return ":" not in price_id  # other providers' ids are made here, with their name before a colon
+
     async def prices(self) -> Sequence[plans.Priced]:
         found: list[plans.Priced] = []
         expanded: Any = {"expand": ["currency_options"]}
-        for price_id, plan in sold.by_price(self._book.plans):
+        for price_id, plan in sold.by_price(self._book.plans, self.sells):
             row = await stripe_wire.answered(self._v1.prices.retrieve_async(price_id, expanded))
             found += stripe_objects.prices(stripe_wire.plain(row), plan.key)
         return found

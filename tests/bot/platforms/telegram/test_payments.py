@@ -12,6 +12,7 @@ from tests.bot.platforms.telegram.conftest import ANN, claimed, held
 from tests.bot.platforms.telegram.test_listening import count, listening_with, polling, until
 from tests.sandbox import telegram, telegram_call
 
+QUESTION = "pre_checkout_query"
 INVOICE = {"title": "Signals", "description": "30 days", "payload": "order-1", "currency": "XTR"}
 
 
@@ -24,13 +25,13 @@ async def test_payments_are_passed_on_and_never_answered(world: telegram.Telegra
     async with listening_with(bot):
         await until(lambda: polling(world))
         paying = asyncio.create_task(world.stars.pay(ANN, invoice(world)))
-        assert await held(bot).bell.wait(f"inbox:{passed.SOURCE}", 5)
+        assert await held(bot).bell.wait(f"inbox:{passed.ASKED}", 5)
         async with held(bot).db.reading() as session:
             [asked] = (await session.scalars(select(models.Inbox))).all()
         update = orjson.loads(asked.body or b"")
-        assert (asked.source, asked.kind) == (passed.SOURCE, passed.QUESTION)
-        assert update[passed.QUESTION]["total_amount"] == 500
-        number = {"pre_checkout_query_id": update[passed.QUESTION]["id"], "ok": True}
+        assert (asked.source, asked.kind) == (passed.ASKED, QUESTION)
+        assert update[QUESTION]["total_amount"] == 500
+        number = {"pre_checkout_query_id": update[QUESTION]["id"], "ok": True}
         world.stars.answer(telegram_call.Call("answerPreCheckoutQuery", number))
         assert await paying == "paid"
         [charge] = world.stars.subscriptions
@@ -42,8 +43,8 @@ async def test_payments_are_passed_on_and_never_answered(world: telegram.Telegra
 
     async with held(bot).db.reading() as session:
         rows = (await session.scalars(select(models.Inbox).order_by(models.Inbox.id))).all()
-    kinds = [passed.QUESTION, "successful_payment", "subscription", "refunded_payment"]
-    assert [(row.source, row.kind) for row in rows] == [(passed.SOURCE, kind) for kind in kinds]
+    told = [(passed.PAID, kind) for kind in ("successful_payment", "subscription", "refunded_payment")]
+    assert [(row.source, row.kind) for row in rows] == [(passed.ASKED, QUESTION), *told]
     assert await claimed(bot) == []
 
 

@@ -1,0 +1,58 @@
+"""Questions: some providers ask before they charge whether the payment is wanted, and wait for seconds only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import members, models
+from core.billing import checkouts, subscriptions
+
+UNKNOWN = "This offer is not known any more. Send /subscribe to the bot to get a new one."
+OVER = "This offer is too old. Send /subscribe to the bot to get a new one."
+ANOTHERS = "This offer was made for somebody else. Send /subscribe to the bot to get one of your own."
+CHANGED = "The price has changed. Send /subscribe to the bot to see the new one."
+RUNNING = "You have a running subscription to this plan already. Send /status to the bot to see it."
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether `account` on `platform` may pay `amount` (smallest units) for the checkout of this session."""
+
+    id: str
+    session: str
+    platform: str
+    account: str
+    amount: int
+    currency: str
+
+
+async def refusal(session: AsyncSession, provider: str, asked: Question, *, now: datetime) -> str:
+    """Why the payment is not wanted, in one sentence for the one who pays; empty when it is.
+
+    The account must belong to the member who asked for the checkout: whoever pays for another buys a gift, and asks for
+    that. A checkout that was paid can be paid again once the subscription that came of it is over.
+    """
+    row = await checkouts.of_session(session, asked.session)
+    if row is None or row.provider != provider:
+        return UNKNOWN
+    owner = await members.current(session, row.member_id)
+    payer = await members.find(session, asked.platform, asked.account)
+    if payer is None or payer.member_id != owner:
+        return ANOTHERS
+    if await _price(session, row) != (asked.amount, asked.currency.upper()):
+        return CHANGED
+    if not row.gift and await subscriptions.running(session, owner, row.plan):
+        return RUNNING
+    again = row.state == "paid" and not row.gift
+    return "" if again or (row.state == "open" and row.expires_at > now) else OVER
+
+
+async def _price(session: AsyncSession, row: models.Checkout) -> tuple[int, str] | None:
+    """What the checkout costs now; None when it cannot be bought at that price any more."""
+    table = models.PlanPrice
+    currency = table.currency == row.currency.upper() if row.currency else table.main.is_(True)
+    mine = select(table).where(table.provider == row.provider, table.price_id == row.price_id, currency)
+    price = await session.scalar(mine.where(table.plan == row.plan))
+    return (price.amount * row.quantity, price.currency) if price else None

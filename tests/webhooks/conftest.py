@@ -120,7 +120,7 @@ async def open_world(
         book = book(stripe) if callable(book) else book
         made = await make_stack(
             database,
-            book=book(stripe) if callable(book) else book,
+            book=book,
             clock=lambda: datetime.fromtimestamp(stripe.now(), UTC),
             **values,
         )

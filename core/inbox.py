@@ -49,12 +49,25 @@ async def put_all(session: AsyncSession, events: Sequence[Event], *, now: dateti
     await connection.execute(statement, rows)
 
 
-async def put(session: AsyncSession, source: str, event_id: str, kind: str, body: bytes, *, now: datetime) -> bool:
-    """The item is in the ledger; says whether it is new."""
+async def put(
+    session: AsyncSession,
+    source: str,
+    event_id: str,
+    kind: str,
+    body: bytes,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+) -> bool:
+    """The item is in the ledger; says whether it is new.
+
+    One that had to be fetched has been due `since` it happened, before it was received: that tells it from others.
+    """
     row = {"source": source, "event_id": event_id, "kind": kind, "body": body, "state": "pending"}
+    due = min(since, now - timedelta(seconds=1)) if since else now
     statement = (
         db.insert(session, models.Inbox)
-        .values(**row, received_at=now, not_before=now, attempts=0, epoch=0, error="")
+        .values(**row, received_at=now, not_before=due, attempts=0, epoch=0, error="")
         .on_conflict_do_nothing(index_elements=["source", "event_id"])
     )
     return await db.execute(session, statement) == 1

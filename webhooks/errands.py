@@ -2,7 +2,7 @@
 
 import structlog
 
-from core import db, errors
+from core import db, errors, failpoints
 from core.billing import errands, subscriptions
 from webhooks import events, payments, site
 
@@ -14,6 +14,8 @@ async def work_off(here: site.Site, provider: payments.Provider) -> int:
     """The oldest errands that are due are done, or due again later; says how many there were."""
     async with here.stack.db.transaction() as session:
         found = await errands.claim(session, provider.name, now=here.now, lease=LEASE)
+    if found:
+        failpoints.reach("errand.claimed")
     for errand in found:
         try:
             await _run(here, provider, errand)
@@ -33,6 +35,7 @@ async def _run(here: site.Site, provider: payments.Provider, errand: errands.Err
     except (errors.SignalStackError, TimeoutError) as error:
         await _later(here, errand, error)
         return
+    failpoints.reach("errand.called")
     log.info("errand_done", errand=errand.id, act=errand.act, target=errand.target)
     await _look(here, provider, errand)
 
@@ -44,12 +47,13 @@ async def _look(here: site.Site, provider: payments.Provider, errand: errands.Er
     try:
         reading = await events.read(here, provider, subject)
         async with here.stack.db.transaction() as session:
-            await events.take(session, here, reading)
+            await events.take(session, here, reading, braked=False)  # we wanted it ourselves
             await errands.done(session, errand, now=here.now)
     except (errors.UnreachableError, errors.RefusedError, subscriptions.StaleReadError, TimeoutError):
         # It is done all the same; an event or the sweep brings what follows.
         async with here.stack.db.transaction() as session:
             await errands.done(session, errand, now=here.now)
+    failpoints.reach("errand.done")
     events.ring(here)
 
 

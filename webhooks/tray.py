@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import db, inbox
+from core import db, failpoints, inbox
 from core.stack import Stack
 
 _TOGETHER = 100
@@ -61,6 +61,7 @@ class Tray:
                 if not slip.stored.done():
                     slip.stored.set_exception(error)
             return
+        failpoints.reach("tray.stored")
         for slip in slips:
             if not slip.stored.done():
                 slip.stored.set_result(None)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import buying, drifted, dunning, figures, giving, linked, record, signals, text
+from bot.messages import buying, doubled, drifted, dunning, figures, giving, linked, record, signals, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -86,17 +86,6 @@ def payment_refused(facts: Facts, _service: catalogue.Service) -> text.Message:
         text.line(text.bold(f"The payment for {facts['plan']} was refused.")),
         "Nothing was charged. You can try again with another card or way of paying.",
         buttons=[[text.Button("Try again", data="/subscribe")]],
-    )
-
-
-def second_subscription(facts: Facts, _service: catalogue.Service) -> text.Message:
-    return text.message(
-        text.line(text.bold(f"You now have {facts['plan']} twice.")),
-        text.line(
-            "Two payments were made for the same plan. The operator has been told; see ", text.command("/paysupport")
-        ),
-        "You can also cancel one of the two in the billing portal.",
-        buttons=_BILLING,
     )
 
 
@@ -183,28 +172,33 @@ def record_head(facts: Facts, service: catalogue.Service) -> text.Message:
     return record.head(facts, service)
 
 
-NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
-    function.__name__: function
-    for function in (
-        access_started,
-        access_ended,
-        cancel_planned,
-        cancel_undone,
-        payment_pending,
-        payment_refused,
-        second_subscription,
-        granted,
-        revoked,
-        link_asked,
-        accounts_linked,
-        link_refused,
-        account_left,
-        broadcast,
-        hook_disabled,
-        late_summary,
-        alarm,
-        daily,
-        drift_report,
-        record_head,
-    )
-} | dunning.NOTICES | buying.NOTICES | giving.NOTICES
+NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = (
+    {
+        function.__name__: function
+        for function in (
+            access_started,
+            access_ended,
+            cancel_planned,
+            cancel_undone,
+            payment_pending,
+            payment_refused,
+            granted,
+            revoked,
+            link_asked,
+            accounts_linked,
+            link_refused,
+            account_left,
+            broadcast,
+            hook_disabled,
+            late_summary,
+            alarm,
+            daily,
+            drift_report,
+            record_head,
+        )
+    }
+    | doubled.NOTICES
+    | dunning.NOTICES
+    | buying.NOTICES
+    | giving.NOTICES
+)

@@ -49,7 +49,8 @@ async def apply(
         await _linked(session, snapshot, row.member_id, now)
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
     row.read_at = snapshot.read_at
-    row.quantity, row.amount, row.currency = snapshot.quantity, snapshot.amount, snapshot.currency.upper()
+    row.quantity, row.currency = snapshot.quantity, snapshot.currency.upper()
+    row.amount = snapshot.amount if snapshot.amount is not None else await _amount(session, snapshot)
     row.interval, row.interval_count, row.ended_at = snapshot.interval, snapshot.interval_count, snapshot.ended_at
     row.claims = [*dict.fromkeys([*row.claims, *snapshot.claims])]
     row.cancels_at = cancels_at(snapshot)
@@ -125,6 +126,13 @@ async def _plan(
         )
         await health.alarm(session, key, text, now=now)
     return ""
+
+
+async def _amount(session: AsyncSession, snapshot: Snapshot) -> int | None:
+    """What the price costs in this currency, as its provider said when prices were last asked for."""
+    key = (snapshot.provider, snapshot.price_id, snapshot.currency.upper())
+    known = await session.get(models.PlanPrice, key)
+    return known.amount if known else None
 
 
 async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:

@@ -1,0 +1,257 @@
+"""The reconcile pass: everything the provider lists, held every ten minutes against everything we know.
+
+Access is right within a quarter of an hour even if no event ever arrives. A list of subscriptions, a hundred at a time,
+tells what differs; only what is new or has claims is asked for singly. Events are listed, too, and go through the
+inbox like those that are sent to us. A pass that is interrupted starts over; nothing in it does harm twice.
+
+Whatever would end access waits for the end of the pass, where the brake looks at all of it together.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from core import errors, health, inbox, leases, models
+from core.billing import drift, rule, subscriptions
+from webhooks import events, payments, site
+
+EVERY = timedelta(minutes=10)
+_TTL = 180
+_OVERLAP = timedelta(hours=1)
+_FIRST, _FURTHEST = timedelta(days=2), timedelta(days=29)
+_READS = 4
+_MISSING_READ = 20
+log = structlog.get_logger()
+
+
+@dataclass
+class _Pass:
+    """What one pass has found so far; `marked` are payments that somebody wants back, `since` the last pass."""
+
+    began: datetime
+    since: datetime
+    released: int
+    first: bool
+    marked: Collection[str] = ()
+    seen: set[str] = field(default_factory=set)
+    matched: set[str] = field(default_factory=set)
+    ends: list[payments.Reading] = field(default_factory=list)
+    single: list[payments.Subject] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Reconcile:
+    """Makes the passes of one provider, one process at a time; `pause` seconds lie between the starts of readings.
+
+    A reading is up to four requests, and a page one, so a pass stays below 25 requests a second.
+    """
+
+    here: site.Site
+    provider: payments.Provider
+    part: str = "webhooks.reconcile"
+    pause: float = 0.17
+    _epoch: int | None = None
+
+    async def step(self) -> None:
+        """A pass was made, if one was due: after ten minutes, or when an operator let go of what the last held back."""
+        if not await self._lead():
+            return
+        async with self.here.stack.db.reading() as session:
+            last = await drift.last(session, self.provider.name)
+        released = last.held if last and last.released_by else 0
+        if last is None or released or last.at + EVERY <= self.here.now:
+            await self.round(last)
+
+    async def round(self, last: models.Round | None = None) -> None:
+        """Everything was compared, what differed is put right, and an account of it is written down."""
+        now = self.here.now
+        since = datetime.fromtimestamp(last.facts["events"]["until"], UTC) - _OVERLAP if last else now - _FIRST
+        released = last.held if last and last.released_by else 0
+        found = _Pass(now, max(since, now - _FURTHEST), released, first=last is None)
+        await self._events(found)
+        found.marked = await self.provider.claimed(found.since)
+        await self._list(found)
+        await self._singly(found, found.single)
+        await self._look_for_missing(found)
+        held = await self._end(found)
+        await self._write_down(found, held)
+        events.ring(self.here)
+
+    async def _lead(self) -> bool:
+        async with self.here.stack.db.transaction() as session:
+            holder = self.here.stack.holder
+            self._epoch = await leases.acquire(session, self.part, holder, ttl=_TTL, now=self.here.now)
+        return self._epoch is not None
+
+    async def _still(self) -> None:
+        if not await self._lead():
+            raise errors.LostLeaseError("Another process compares what the provider lists; this one stops.")
+
+    # --- events
+
+    async def _events(self, found: _Pass) -> None:
+        told = await self.provider.told(found.since)
+        fresh = await fetched(self.here, self.provider.inbox, told)
+        found.figures["fetched"] = fresh
+        if fresh:
+            log.warning("events_recovered", events=fresh)
+
+    # --- subscriptions
+
+    async def _list(self, found: _Pass) -> None:
+        async for rows in self.provider.listed(self.here.stack.clock):
+            await self._page(found, rows)
+            await self._still()
+        async with self.here.stack.db.reading() as session:
+            known = await drift.claimed(session, self.provider.name)
+        # Payments that are of no listed subscription's latest invoice: of an older one, or of something else.
+        for payment in sorted(set(found.marked) - found.matched - known):
+            found.single.append(payments.Subject(payment=payment, claims=(payment,)))
+
+    async def _page(self, found: _Pass, rows: Sequence[payments.Listed]) -> None:
+        ids = [one.snapshot.external_id for one in rows]
+        async with self.here.stack.db.reading() as session:
+            known = await subscriptions.known(session, self.provider.name, ids)
+        found.seen.update(ids)
+        found.figures["listed"] += len(ids)
+        same: list[str] = []
+        for one in rows:
+            found.matched.update(set(one.payments) & set(found.marked))
+            if await self._compare(found, one, known.get(one.snapshot.external_id)):
+                same.append(one.snapshot.external_id)
+        if same:
+            async with self.here.stack.db.transaction() as session:
+                await subscriptions.confirmed(session, self.provider.name, same, at=rows[0].snapshot.read_at)
+
+    async def _compare(self, found: _Pass, one: payments.Listed, row: models.Subscription | None) -> bool:
+        """Whether a running subscription is as we know it; otherwise what differs has been seen to, or will be."""
+        stack, said = self.here.stack, one.snapshot
+        if row is None and not drift.ours(said, stack.catalogue):
+            found.figures["not_ours"] += 1
+            return False
+        live = said.status in rule.LIVE
+        equal = row is not None and drift.same(row, said, stack.catalogue, grace_days=stack.settings.grace_days)
+        if drift.to_be_read(row, one.payments, found.marked, live=live) or (found.first and not equal):
+            found.single.append(payments.Subject(subscription=said.external_id))
+        elif not equal:
+            await self._take(found, payments.Reading(said), row)
+        else:
+            return live
+        return False
+
+    async def _singly(self, found: _Pass, subjects: Sequence[payments.Subject]) -> None:
+        running: set[asyncio.Task[None]] = set()
+        try:
+            for number, subject in enumerate(subjects, 1):
+                if len(running) >= _READS:
+                    ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.gather(*ended)
+                if number % 100 == 0:
+                    await self._still()
+                running.add(asyncio.create_task(self._look(found, subject)))
+                await asyncio.sleep(self.pause)
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _look(self, found: _Pass, subject: payments.Subject) -> None:
+        try:
+            reading = await events.read(self.here, self.provider, subject)
+        except errors.RefusedError as error:
+            log.warning("subscription_not_read", error=str(error))
+            return
+        found.figures["read"] += 1
+        if reading.snapshot is None:
+            if subject.subscription:
+                found.gone.append(subject.subscription)
+            return
+        async with self.here.stack.db.reading() as session:
+            known = await subscriptions.known(session, self.provider.name, [reading.snapshot.external_id])
+        row = known.get(reading.snapshot.external_id)
+        if row is not None or drift.ours(reading.snapshot, self.here.stack.catalogue):
+            await self._take(found, reading, row)
+
+    async def _take(self, found: _Pass, reading: payments.Reading, row: models.Subscription | None) -> None:
+        stack, said = self.here.stack, reading.snapshot
+        if said and drift.ends(row, said, stack.catalogue, grace_days=stack.settings.grace_days, now=self.here.now):
+            found.ends.append(reading)
+            return
+        await self._apply(found, reading)
+
+    async def _apply(self, found: _Pass, reading: payments.Reading) -> None:
+        try:
+            async with self.here.stack.db.transaction() as session:
+                await events.take(session, self.here, reading, braked=False)
+        except subscriptions.StaleReadError as error:  # an event was quicker
+            log.info("reading_overtaken", error=str(error))
+            return
+        found.figures["changed"] += 1
+
+    async def _look_for_missing(self, found: _Pass) -> None:
+        """What runs here and stood in no list is asked for; too many at once are another account's key."""
+        async with self.here.stack.db.reading() as session:
+            live = await drift.live_ids(session, self.provider.name, before=found.began - timedelta(minutes=1))
+        missing = [one for one in live if one not in found.seen]
+        found.gone = []
+        await self._singly(found, [payments.Subject(subscription=one) for one in missing[:_MISSING_READ]])
+        found.gone += missing[_MISSING_READ:]
+
+    # --- ends
+
+    async def _end(self, found: _Pass) -> int:
+        """Those whose access is over have lost it, unless they are too many: then says how many were held back."""
+        number = len(found.ends)
+        async with self.here.stack.db.reading() as session:
+            room = await drift.room(session, self.provider.name, now=self.here.now)
+        # Let go once, and as a whole; a few may have come to it since the operator looked.
+        if found.released:
+            room = max(room, found.released + drift.MOST)
+        if number > room:
+            log.warning("ends_held_back", ends=number, room=room)
+            return number
+        for reading in found.ends:
+            await self._apply(found, reading)
+        found.figures["ended"] = number
+        return 0
+
+    async def _write_down(self, found: _Pass, held: int) -> None:
+        name, now = self.provider.name, self.here.now
+        figures = {**found.figures, "held": held, "gone": len(found.gone)}
+        facts = {"subscriptions": figures, "events": {"until": int(found.began.timestamp())}}
+        async with self.here.stack.db.transaction() as session:
+            session.add(models.Round(platform=name, at=now, facts=facts, held=held))
+            if held:
+                await drift.hold(session, name, held, now=now)
+            else:
+                await health.clear(session, drift.brake(name), now=now)
+            await drift.gone(session, name, found.gone, now=now)
+            await drift.listen(session, name, self.provider.inbox, self.here.stack.catalogue.policy.silence, now=now)
+            await subscriptions.unlinked(session, before=now - EVERY, now=now)
+            await health.beat(session, self.part, limit=1800, now=now)
+        log.info("subscriptions_compared", provider=name, **figures)
+
+    async def stop(self) -> None:
+        """Another process may compare at once."""
+        if self._epoch is None:
+            return
+        async with self.here.stack.db.transaction() as session:
+            await leases.release(session, self.part, self._epoch, now=self.here.now)
+
+
+async def fetched(here: site.Site, source: str, found: Sequence[payments.Event]) -> int:
+    """Events that had to be fetched are in the inbox, known as such; says how many are news."""
+    async with here.stack.db.transaction() as session:
+        fresh = [
+            await inbox.put(session, source, event.id, event.kind, event.body, now=here.now, since=event.at)
+            for event in found
+        ]
+    if any(fresh):
+        here.stack.bell.ring(f"inbox:{source}")
+    return sum(fresh)

@@ -90,9 +90,7 @@ def listed(subscription: Obj, *, known: frozenset[str], read_at: datetime) -> pa
     """The subscription as it stands in a list, with its latest invoice."""
     hold = "pending" if first_payment_open(subscription) else ""
     found = snapshot(subscription, known=known, hold=hold, read_at=read_at)
-    marked = bool((subscription.get("metadata") or {}).get(MEMBER))
-    ours = marked or found.price_id in known or bool(found.plan)
-    return payments.Listed(found, tuple(payment_intents(subscription.get("latest_invoice"))), ours)
+    return payments.Listed(found, tuple(payment_intents(subscription.get("latest_invoice"))))
 
 
 def snapshot(
@@ -131,19 +129,19 @@ def snapshot(
         plan=str((price.get("metadata") or {}).get(PLAN) or ""),
         item_id=_id(item),
         claims=claims,
-        **_cost(item),
+        **_cost(item, str(subscription.get("currency") or "")),
         **_card(subscription),
     )
 
 
-def _cost(item: Obj) -> dict[str, Any]:
-    """What the line costs, as far as it is said."""
+def _cost(item: Obj, currency: str) -> dict[str, Any]:
+    """What the line costs, as far as it is said: a price names its own currency's amount only."""
     price, cycle = item.get("price") or {}, (item.get("price") or {}).get("recurring") or {}
     quantity, amount, every = item.get("quantity"), price.get("unit_amount"), cycle.get("interval_count")
     return {
         "quantity": quantity if isinstance(quantity, int) and quantity > 0 else 1,
-        "amount": amount if isinstance(amount, int) else None,
-        "currency": str(price.get("currency") or "")[:3].upper(),
+        "amount": amount if isinstance(amount, int) and currency in {"", price.get("currency")} else None,
+        "currency": str(currency or price.get("currency") or "")[:3].upper(),
         "interval": str(cycle.get("interval") or "")[:8],
         "interval_count": every if isinstance(every, int) and every > 0 else 1,
     }

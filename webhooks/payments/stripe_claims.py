@@ -22,7 +22,10 @@ async def hold(v1: Any, subscription: Mapping[str, Any], known: Iterable[str]) -
     if stripe_objects.first_payment_open(subscription):
         return Hold("pending", tuple(known))
     word, claims = "", dict.fromkeys(known)
-    for intent in stripe_objects.payment_intents(subscription.get("latest_invoice")):
+    latest = stripe_objects.payment_intents(subscription.get("latest_invoice"))
+    if claims and not latest:  # the latest invoice brought no money (yet), so the latest payment is an earlier one
+        latest = await _last_paid(v1, subscription)
+    for intent in latest:
         expanded: Any = {"expand": ["latest_charge"]}
         found = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
         charge = found.get("latest_charge") or {}
@@ -34,6 +37,13 @@ async def hold(v1: Any, subscription: Mapping[str, Any], known: Iterable[str]) -
         if not word and await _disputed(v1, intent):
             word = "disputed"
     return Hold(word, tuple(claims))
+
+
+async def _last_paid(v1: Any, subscription: Mapping[str, Any]) -> list[str]:
+    """The payments of the newest invoice that was paid with money."""
+    wanted: Any = {"subscription": subscription["id"], "status": "paid", "expand": ["data.payments"], "limit": 20}
+    rows = stripe_wire.plain(await stripe_wire.answered(v1.invoices.list_async(wanted)))
+    return next(filter(None, map(stripe_objects.payment_intents, rows.get("data", []))), [])
 
 
 async def _disputed(v1: Any, intent: str) -> bool:

@@ -9,14 +9,22 @@ import pkgutil
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core import catalogue, errors, models, settings
-from core.billing import errands, gifts, plans, questions, subscriptions
+from core.billing import changes, errands, gifts, plans, questions, subscriptions
 
 
 class ConflictError(errors.SignalStackError):
     """The provider will not make this checkout under its key any more; a new checkout gets a new key."""
+
+
+class DeclinedError(errors.SignalStackError):
+    """The card was refused or wants a confirmation; nothing was changed and nothing charged."""
+
+
+class ElsewhereError(errors.RefusedError):
+    """What is asked for is done somewhere else, by the member; the sentence says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class Provider(Protocol):
         """What became of the checkout, which can be begun no more: "expired", or "paid" or "pending" if it was late."""
 
     async def portal(self, customer_id: str, return_url: str) -> str:
-        """The address of a page where the customer manages card, invoices and cancellation."""
+        """The address of a page where the customer manages card, invoices and cancellation; or ElsewhereError."""
 
     def sells(self, price_id: str) -> bool:
         """Whether the catalogue's price of this id is to be paid at this provider."""
@@ -161,6 +169,17 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Nothing is held open any more."""
+
+
+@runtime_checkable
+class Changing(Protocol):
+    """What else a provider can do at which running subscriptions can be changed."""
+
+    async def preview(self, change: changes.Change) -> changes.Quote:
+        """What the change will cost; nothing is made."""
+
+    async def change(self, change: changes.Change, key: str) -> None:
+        """The subscription is changed, once under this key; raises DeclinedError when what is due is not paid."""
 
 
 def names() -> list[str]:

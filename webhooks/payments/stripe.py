@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from core import catalogue, errors, settings, sold
-from core.billing import checkouts, errands, plans, questions, rule
+from core.billing import changes, checkouts, errands, plans, questions, rule
 from webhooks import payments
 from webhooks.payments import (
     stripe_acts,
+    stripe_changes,
     stripe_claims,
     stripe_gifts,
     stripe_lists,
@@ -175,6 +176,12 @@ class Stripe:
         )
         ours = (row["id"] for row in rows.get("data", []) if stripe_objects.is_our_portal(row))
         return next(ours, "")
+
+    async def preview(self, change: changes.Change) -> changes.Quote:
+        return await stripe_changes.preview(self._v1, change)
+
+    async def change(self, change: changes.Change, key: str) -> None:
+        await stripe_changes.make(self._v1, change, key)
 
     async def do(self, errand: errands.Errand) -> None:
         await stripe_acts.do(self._v1, errand)

@@ -73,6 +73,8 @@ async def answered(call: Awaitable[T], *, making: bool = False) -> T | None:
         if error.http_status == 409:
             raise errors.UnreachableError("Stripe is making this already.") from None
         raise payments.ConflictError("Stripe has this checkout with other contents.") from None
+    except stripe.CardError:
+        raise payments.DeclinedError("The card was refused.") from None
     except stripe.RateLimitError:
         raise errors.UnreachableError("Stripe asks us to slow down.") from None
     except stripe.InvalidRequestError as error:

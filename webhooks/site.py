@@ -15,12 +15,13 @@ import orjson
 from aiohttp import web
 
 from core import catalogue, log, look, stack
+from core.billing import plans
 from webhooks import limits, payments, words
 from webhooks.metrics import Metrics
 from webhooks.tray import Tray
 
 _FOLDER = resources.files("webhooks").joinpath("pages")
-_FILES = {"site.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
+_FILES = {"site.css": "text/css", "buying.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
 _OURS = (catalogue.Service().colour, catalogue.Service().colour_dark)
 _COLOURS = ":root{--accent:%s;--on-accent:%s}@media(prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s}}"
 
@@ -90,6 +91,7 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         ago=words.ago, day=words.day, moment=words.moment, span=words.span, plain=words.plain, signed=words.signed
     )
+    environment.filters["others"] = plans.others
     return environment
 
 

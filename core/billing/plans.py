@@ -12,11 +12,12 @@ from core import catalogue, db, models
 
 # Digits after the point of a currency's main unit where they are not two, by ISO 4217 and as Stripe counts them.
 _DIGITS = {
-    **dict.fromkeys(
-        ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"], 0
-    ),
+    **dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA"], 0),
+    **dict.fromkeys(["PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF", "XTR"], 0),
     **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
 }
+_NAMES = {"XTR": "Stars"}
+_MONTHS = {"month": 1, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,15 @@ class Offer:
     def price(self) -> models.PlanPrice | None:
         """The first price in its own currency: the one that is named where there is room for one."""
         return self.prices[0] if self.prices else None
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Every currency in which it can be paid, that of the first price first."""
+        return tuple(dict.fromkeys(price.currency for price in self.prices))
+
+    def priced_in(self, currency: str) -> tuple[models.PlanPrice, ...]:
+        """The prices in this currency, in the catalogue's order."""
+        return tuple(price for price in self.prices if price.currency == currency)
 
     def priced(self, price_id: str, currency: str) -> models.PlanPrice | None:
         """The price of this id in this currency (empty: its own), if the plan can be bought so."""
@@ -93,7 +103,18 @@ def amount(price: models.PlanPrice) -> str:
 def written(smallest_units: int, currency: str) -> str:
     """So many of the currency's smallest units in its main unit, with its name."""
     digits = _DIGITS.get(currency.upper(), 2)
-    return f"{Decimal(smallest_units).scaleb(-digits):,.{digits}f} {currency.upper()}"
+    return f"{Decimal(smallest_units).scaleb(-digits):,.{digits}f} {currency_name(currency)}"
+
+
+def smallest(amount: Decimal, currency: str) -> int | None:
+    """The amount in the currency's smallest unit; None when the currency has none so small."""
+    units = amount.scaleb(_DIGITS.get(currency.upper(), 2))
+    return int(units) if units == units.to_integral_value() else None
+
+
+def currency_name(currency: str) -> str:
+    """The currency as people read it: "USD", "Stars"."""
+    return _NAMES.get(currency.upper(), currency.upper())
 
 
 def period(price: models.PlanPrice) -> str:
@@ -104,3 +125,46 @@ def period(price: models.PlanPrice) -> str:
 def words(price: models.PlanPrice) -> str:
     """The price as people say it: "29.00 USD / month"."""
     return f"{amount(price)} / {period(price)}"
+
+
+def summary(offer: Offer) -> str:
+    """Every way to pay, shortly: "29.00 USD / month or 290.00 USD / year per seat; also EUR"; empty without prices."""
+    first, *others = offer.currencies or ("",)
+    ways = " or ".join(words(price) for price in offer.priced_in(first))
+    seat = " per seat" if offer.plan.seats and ways else ""
+    also = f"; also {', '.join(map(currency_name, others))}" if others else ""
+    return ways + seat + also
+
+
+def others(offer: Offer) -> str:
+    """Every way to pay but the first: "or 290.00 USD every year; also in EUR"; empty when there is no other."""
+    first, *currencies = offer.currencies or ("",)
+    ways = " ".join(f"or {amount(price)} every {period(price)}" for price in offer.priced_in(first)[1:])
+    also = f"also in {', '.join(map(currency_name, currencies))}" if currencies else ""
+    return "; ".join(part for part in (ways, also) if part)
+
+
+def months(price: models.PlanPrice) -> int:
+    """How many months one payment lasts; 0 for days and weeks, which are no part of a month."""
+    return price.interval_count * _MONTHS.get(price.interval, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a longer period costs less than `times` payments of the shortest one, in the same currency."""
+
+    amount: int
+    percent: int
+    times: int
+    base: models.PlanPrice
+
+
+def saving(offer: Offer, price: models.PlanPrice) -> Saving | None:
+    """What is saved with this price; None when nothing is. The percentage is cut, never rounded up."""
+    there = [one for one in offer.priced_in(price.currency) if months(one) and one.provider == price.provider]
+    base = min(there, key=months, default=price)
+    times, rest = divmod(months(price), months(base) or 1)
+    full = base.amount * times
+    if times < 2 or rest or price.amount >= full:
+        return None
+    return Saving(full - price.amount, (full - price.amount) * 100 // full, times, base)

@@ -15,7 +15,7 @@ async def page(v1: Any, order: payments.Order, *, tax: bool) -> stripe_orders.Pa
     row, ours = order.checkout, stripe_orders.named(order) | {GIFT: "yes"}
     expanded: Any = {"expand": ["currency_options"]}
     price = stripe_wire.plain(await stripe_wire.answered(v1.prices.retrieve_async(row.price_id, expanded)))
-    wanted = stripe_orders.common(order) | {
+    wanted = stripe_orders.base(order) | {
         "mode": "payment",
         "metadata": ours,
         "line_items": [{"price_data": _once(price, row.currency.lower()), "quantity": 1}],

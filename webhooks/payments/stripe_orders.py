@@ -14,7 +14,7 @@ def subscription(order: payments.Order, *, tax: bool) -> Params:
     `tax`: Stripe Tax works out the taxes, and asks for the address that it needs for that.
     """
     row, ours = order.checkout, named(order)
-    wanted = common(order) | {
+    wanted = base(order) | {
         "mode": "subscription",
         "line_items": [{"price": row.price_id or order.plan.price_ids[0], "quantity": row.quantity}],
         "subscription_data": {"metadata": ours},
@@ -29,7 +29,7 @@ def subscription(order: payments.Order, *, tax: bool) -> Params:
     return wanted | (taxed(order.customer_id) if tax else {})
 
 
-def common(order: payments.Order) -> Params:
+def base(order: payments.Order) -> Params:
     """What every page asks for: whose it is, where it leads back to, how long it lives, and the discount."""
     wanted: Params = {
         "client_reference_id": str(order.checkout.member_id),

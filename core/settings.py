@@ -1,9 +1,6 @@
 """Settings from the environment and `.env`, checked as a whole before anything starts."""
 
-import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -11,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from core import catalogue, db, edge, errors, log, watching
+from core import catalogue, db, edge, errors, keyfile, log, watching
 
 Role = Literal["scheduler", "bot", "webhooks"]
 ROLES: tuple[Role, ...] = ("scheduler", "bot", "webhooks")
@@ -84,6 +81,10 @@ class Settings(watching.Watching, edge.Edge):
     def stripe(self) -> bool:
         """Whether payments by Stripe are on."""
         return bool(self.stripe_api_key.get_secret_value())
+
+    def selling(self, book: catalogue.Catalogue) -> bool:
+        """Whether members can pay for something of this catalogue."""
+        return self.stripe and bool(book.by_price)
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -256,34 +257,7 @@ def _secret(settings: Settings) -> str:
         raise errors.ConfigError("SECRET_KEY is missing: every process needs the same one to sign links.")
     if not url.database or url.database == ":memory:":
         return secrets.token_urlsafe(32)
-    return _kept_secret(Path(url.database))
-
-
-def _kept_secret(database: Path) -> str:
-    path = database
-    try:
-        path = database.with_suffix(".key")
-        if not path.exists():
-            _write_secret(path)
-        kept = path.read_text().strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise errors.ConfigError(f"The key file beside the database cannot be used: {path}: {reason}.") from None
-    if len(kept) < 16:
-        raise errors.ConfigError(f"The key file {path} is damaged; delete it, or set SECRET_KEY.")
-    return kept
-
-
-def _write_secret(path: Path) -> None:
-    """The file is there as a whole or not at all: half a key would sign links that anybody can forge."""
-    number, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(number, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        with suppress(FileExistsError):  # another process was first
-            os.link(draft, path)
-    finally:
-        Path(draft).unlink()
+    return keyfile.kept(Path(url.database))
 
 
 def _keep_out_of_logs(settings: Settings) -> None:

@@ -74,6 +74,8 @@ async def open_portal(request: web.Request) -> web.Response:
         return site.message(request, "Nothing to manage yet", text, status=404)
     try:
         url = await provider.portal(customer, f"{here.stack.settings.public_url}/")
+    except payments.ElsewhereError as error:
+        return site.message(request, "Where you pay", str(error))
     except (errors.UnreachableError, payments.ConflictError, errors.RefusedError) as error:
         log.warning("portal_not_opened", error=str(error))
         return site.message(request, "Not now", LATER, status=503)

@@ -222,7 +222,9 @@ class Reconcile:
         return 0
 
     async def _write_down(self, found: _Pass, held: int) -> None:
-        name, now = self.provider.name, self.here.now
+        name, now, policy = self.provider.name, self.here.now, self.here.stack.catalogue.policy
+        # Silence says something only of what is sent to us; whoever brings events otherwise is watched there.
+        silence = policy.silence if self.provider.inbox == name else None
         figures = {**found.figures, "held": held, "gone": len(found.gone)}
         facts = {"subscriptions": figures, "events": {"until": int(found.began.timestamp())}}
         async with self.here.stack.db.transaction() as session:
@@ -232,7 +234,7 @@ class Reconcile:
             else:
                 await health.clear(session, drift.brake(name), now=now)
             await drift.gone(session, name, found.gone, now=now)
-            await drift.listen(session, name, self.provider.inbox, self.here.stack.catalogue.policy.silence, now=now)
+            await drift.listen(session, name, self.provider.inbox, silence, now=now)
             await subscriptions.unlinked(session, before=now - EVERY, now=now)
             await health.beat(session, self.part, limit=1800, now=now)
         log.info("subscriptions_compared", provider=name, **figures)

@@ -63,7 +63,7 @@ async def gift(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     mine = [(one, _name(visit, one.plan)) for one in await bought.unused(session, member_id)]
     sold = any(one.price and one.plan.gift for one in await plans.offers(session, desk.catalogue))
     url = links.url(desk.settings, links.GIFT, member_id, now=desk.now)
-    return giving.gifts(mine, url, sold=sold and desk.settings.stripe)
+    return giving.gifts(mine, url, sold=sold and desk.settings.selling(desk.catalogue))
 
 
 async def _hand_on(session: AsyncSession, visit: asking.Visit, number: int) -> messages.Message:

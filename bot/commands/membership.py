@@ -15,14 +15,14 @@ async def overview(session: AsyncSession, visit: asking.Visit) -> messages.Messa
     """Plans and prices."""
     desk = visit.desk
     on_offer = await plans.offers(session, desk.catalogue)
-    return offers.overview(on_offer, desk.catalogue.service, selling=desk.settings.stripe)
+    return offers.overview(on_offer, desk.catalogue.service, selling=desk.settings.selling(desk.catalogue))
 
 
 async def subscribe(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     """The way to the page on which the member pays for the plan that the argument names."""
     desk = visit.desk
     on_offer = [offer for offer in await plans.offers(session, desk.catalogue) if offer.price]
-    if not desk.settings.stripe or not on_offer:
+    if not desk.settings.selling(desk.catalogue) or not on_offer:
         return offers.not_selling(desk.catalogue.service)
     wanted = [offer for offer in on_offer if visit.argument.lower() in {offer.plan.key, offer.plan.name.lower()}]
     if not wanted and len(on_offer) > 1:

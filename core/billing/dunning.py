@@ -71,7 +71,7 @@ async def _tell(session: AsyncSession, row: Subscription, notice: Notice, plan: 
 def _near(policy: catalogue.Policy, grace: timedelta, now: datetime) -> ColumnElement[bool]:
     """The condition that something may have to be told soon; `due` looks closely."""
     table, soonest = Subscription, now + grace
-    yearly = or_(table.interval == "year", table.interval_count >= _YEAR)
+    yearly = or_(table.interval == "year", and_(table.interval == "month", table.interval_count >= _YEAR))
     old = columns.said(table.snapshot, "card_expires").between("0", (now + _CARD).strftime("%Y-%m"))
     return or_(
         table.status == "past_due",

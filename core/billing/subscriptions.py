@@ -41,7 +41,7 @@ async def apply(
     _check_fresh(row, snapshot)
     had = has_access(row, now)
     lost_at = row.snapshot.get(LOST)
-    snapshot = _completed(snapshot, row.snapshot)
+    snapshot = completed(snapshot, row.snapshot)
     row.plan = await _plan(session, snapshot, row, book, now)
     if row.member_id is None:
         row.member_id = await _owner(session, snapshot)
@@ -88,8 +88,11 @@ async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> m
     return found.one()
 
 
-def _completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
-    """The beginning of an unpaid period that is not said stays what it was, so that its grace has one end."""
+def completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
+    """What the provider does not say stays what it was.
+
+    So the grace of an unpaid period, whose beginning is not said, has one end.
+    """
     snapshot = _remembered(snapshot, before)
     if snapshot.status != "past_due" or snapshot.period_start is not None:
         return snapshot
@@ -106,7 +109,11 @@ def _remembered(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
     snapshot = replace(snapshot, cancel_at_period_end=ending)
     if was.period_end and snapshot.period_end and was.period_end > snapshot.period_end:
         snapshot = replace(snapshot, period_end=was.period_end)
-    return replace(snapshot, status=was.status, ended_at=was.ended_at) if was.status == "canceled" else snapshot
+    if was.status == "canceled":
+        return replace(snapshot, status=was.status, ended_at=was.ended_at)
+    if ending and snapshot.status == "past_due":  # nobody wanted to pay again
+        return replace(snapshot, status="canceled", ended_at=snapshot.period_end)
+    return snapshot
 
 
 async def _plan(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from core import catalogue, errors, log, settings
+from core import catalogue, errors, keyfile, log, settings
 
 KEY = "0123456789abcdef0123456789abcdef"
 STRIPE = {"STRIPE_API_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1", "STRIPE_PRICE_ID": "price_1"}
@@ -167,15 +167,15 @@ def test_the_secret_key_is_made_once_beside_sqlite_for_us_alone(tmp_path: Path) 
 
 def test_processes_that_start_together_have_one_secret_key(tmp_path: Path) -> None:
     path, keys = tmp_path / "x.db", []
-    threads = [threading.Thread(target=lambda: keys.append(settings._kept_secret(path))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: keys.append(keyfile.kept(path))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(keys) == 8
     assert len(set(keys)) == 1
-    settings._write_secret(tmp_path / "x.key")  # another process was first
-    assert {settings._kept_secret(path)} == set(keys)
+    keyfile.write(tmp_path / "x.key")  # another process was first
+    assert {keyfile.kept(path)} == set(keys)
 
 
 def test_half_a_key_is_no_key(tmp_path: Path) -> None:

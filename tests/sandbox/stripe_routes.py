@@ -39,8 +39,8 @@ def match(method: str, path: str) -> tuple[str, str]:
 def answer(acc: Account, method: str, path: str, flat: list[tuple[str, str]]) -> Obj:
     """What this request answers, with the expansions it asks for; it has had its whole effect, or ApiError."""
     name, object_id = match(method, path)
-    stripe_params.check(name, [key for key, _ in flat])
     params = stripe_wire.nest(flat)
+    stripe_params.check(name, params)
     action = ACTIONS.get(name)
     result = action(acc, params, object_id) if action else stripe_reading.read(acc, name, params, object_id)
     wanted = params.get("expand")

@@ -1,7 +1,6 @@
 """The Stripe stand-in's wire: errors, idempotency, faults, delivery, and its tables against the installed library."""
 
 import asyncio
-import importlib
 import json
 import typing
 from collections.abc import AsyncIterator
@@ -10,9 +9,7 @@ from typing import Any
 
 import pytest
 import stripe as vendor
-from stripe._request_options import RequestOptions
 
-from tests.sandbox import stripe_params
 from tests.sandbox.test_stripe import DAY, World, opened
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "specs" / "stripe_fixtures3_2026-08.json"
@@ -186,47 +183,6 @@ async def test_s14_endpoint_made_by_the_api_has_its_own_secret_and_version(world
 
 
 # --- our tables against the installed library and Stripe's own examples
-
-
-def _type(node: str) -> Any:
-    folder, _, name = node.rpartition(".")
-    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-    module = importlib.import_module(f"stripe.params.{folder + '.' if folder else ''}{snake}_params")
-    return module, f"{name}Params"
-
-
-def _keys(module: Any, name: str) -> set[str]:
-    found = getattr(module, name)
-    return set(found.__required_keys__ | found.__optional_keys__) - set(RequestOptions.__annotations__)
-
-
-def _params_type(route: str) -> tuple[Any, str]:
-    method, path = route.split(" /v1/")
-    parts = path.split("/")
-    folder = parts.pop(0) if parts[0] in {"checkout", "billing_portal"} else ""
-    singular = "".join(word.capitalize() for word in parts[0].removesuffix("s").split("_"))
-    action = parts[-1] if parts[-1] not in {"{id}", parts[0]} else ""
-    if action:
-        words = "".join(word.capitalize() for word in action.split("_"))
-        verb = f"List{words}" if action in {"line_items", "payment_methods"} else words
-        verb = {"Void": "VoidInvoice"}.get(verb, verb)
-    elif "{id}" in parts:
-        verb = {"GET": "Retrieve", "POST": "Update", "DELETE": "Delete"}[method]
-        verb = "Cancel" if (singular, method) == ("Subscription", "DELETE") else verb
-    else:
-        verb = {"GET": "List", "POST": "Create"}[method]
-    found: tuple[Any, str] = _type(f"{folder}.{singular}{verb}" if folder else f"{singular}{verb}")
-    return found
-
-
-@pytest.mark.parametrize("route", stripe_params.TOP)
-def test_parameter_tables_agree_with_the_installed_library(route: str) -> None:
-    module, name = _params_type(route)
-    assert set(stripe_params.TOP[route].split()) == _keys(module, name)
-    for parameter, inner in stripe_params.NESTED.get(route, {}).items():
-        words = "".join(word.capitalize() for word in parameter.split("_"))
-        nested = {"LineItems": "LineItem", "Discounts": "Discount", "Items": "Item"}.get(words, words)
-        assert set(inner.split()) == _keys(module, f"{name}{nested}")
 
 
 CLASSES: dict[str, Any] = {

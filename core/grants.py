@@ -115,7 +115,7 @@ async def redeem(
     give = seats.give if offer.seat else gifts.give
     made = await give(session, found, who.member_id, now=now)
     await access.regranted(session, who.member_id, book, now=now)
-    facts = {**await given.about(session, made, book, now=now), "name": given.first_name([who]), "seat": made.seat}
+    facts = {**await given.about(session, made, book, now=now), "who": given.first_name([who]), "seat": made.seat}
     giver = await members.current(session, found.member_id)
     if giver != who.member_id:
         await outbox.tell(session, giver, f"{made.source}_taken", facts, key=f"taken:{made.id}", now=now)

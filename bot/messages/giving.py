@@ -21,7 +21,7 @@ def _from(facts: Facts) -> str:
 
 
 def _who(facts: Facts) -> str:
-    return str(facts.get("name") or "Somebody")
+    return str(facts.get("who") or "Somebody")
 
 
 # --- unasked, to who has a seat or a gift

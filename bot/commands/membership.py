@@ -30,7 +30,7 @@ async def subscribe(session: AsyncSession, visit: asking.Visit) -> messages.Mess
     chosen = (wanted or on_offer)[0]
     standing = await held(session, visit)
     for holding in standing.holdings:
-        if holding.plan.key == chosen.plan.key and holding.source != "operator":
+        if holding.plan.key == chosen.plan.key and not holding.given:
             return offers.already(holding)
     url = links.checkout_url(desk.settings, visit.identity.member_id, chosen.plan.key, now=desk.now)
     return offers.checkout(chosen, url, desk.catalogue.service)

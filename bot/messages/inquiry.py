@@ -18,7 +18,7 @@ def who(
 ) -> text.Message:
     """The member at a glance."""
     first = accounts[0]
-    plans = [f"{one.plan.name} ({one.status}) {_until(one.until)}" for one in held.holdings]
+    plans = [f"{one.plan.name} ({_source(one)}) {_until(one.until)}" for one in held.holdings]
     return text.message(
         text.line(text.bold(f"Member {member.id}"), f", known since {figures.day(member.created_at)}"),
         *(f"· {people.numbered(one)}: {_account(one)}" for one in accounts),
@@ -31,6 +31,12 @@ def who(
 
 
 _DESK = text.Button("Operator's desk", data="/admin")
+
+
+def _source(one: access.Holding) -> str:
+    if one.source in {"seat", "gift"}:
+        return f"{one.source}, paid by {one.by or 'a member without a name'}"
+    return one.status
 
 
 def _until(moment: datetime | None) -> str:
@@ -111,9 +117,10 @@ def _because(row: models.Subscription) -> str:
 
 
 def _grant(row: models.Grant, book: catalogue.Catalogue, now: datetime) -> str:
-    what = f"{_plan(book, row.plan)} given by {row.granted_by} on {figures.day(row.created_at)}"
+    kind = {"seat": f"seat {row.seat}", "gift": "gift"}.get(row.source, "")
+    what = f"{_plan(book, row.plan)} {kind and f'as {kind} '}given by {row.granted_by} on {figures.day(row.created_at)}"
     if row.revoked_at is not None:
-        return f"{what}, revoked on {figures.moment(row.revoked_at)}"
+        return f"{what}, revoked on {figures.moment(row.revoked_at)}{f' ({row.reason})' if row.reason else ''}"
     if row.until is not None and row.until <= now:
         return f"{what}, ended on {figures.moment(row.until)}"
     return f"{what}, valid {_until(row.until)}"

@@ -59,14 +59,25 @@ def _inside(seat: places.Seat) -> str:
 
 
 def _holding(holding: access.Holding) -> str:
-    if holding.source == "operator":
-        return f"given by the operator until {figures.moment(holding.until)}" if holding.until else "given without end"
+    if holding.given:
+        return _given(holding)
     until = figures.moment(holding.until) if holding.until else "further notice"
     if not holding.renews:
         return f"cancelled, yours until {until}"
     if holding.status == "past_due":
         return f"the last payment failed; access until {until}. Please look at your card in the billing portal."
     return f"active, paid until {until}, renews by itself"
+
+
+def _given(holding: access.Holding) -> str:
+    until = f" until {figures.moment(holding.until)}" if holding.until else ""
+    by = holding.by or "another member"
+    if holding.source == "seat":
+        goes_on = "; it goes on as long as they pay" if holding.renews else ""
+        return f"a seat that {by} pays for{until}{goes_on}"
+    if holding.source == "gift":
+        return f"a gift from {by}{until}"
+    return f"given by the operator{until}" if until else "given without end"
 
 
 def _muted(standing: access.Standing) -> list[text.Line]:

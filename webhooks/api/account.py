@@ -40,7 +40,8 @@ class Holding(shapes.Form):
     until: datetime | None = Field(description="Null for a grant without end.")
     renews: bool
     status: str = Field(description="As the payment provider says it, or “granted”.", examples=["active"])
-    source: str = Field(description="The payment provider, or “operator”.", examples=["stripe"])
+    source: str = Field(description="The payment provider, “operator”, “seat” or “gift”.", examples=["stripe"])
+    by: str = Field(description="The first name of who pays for your seat or gave you the gift; empty otherwise.")
 
 
 class Standing(shapes.Form):
@@ -95,6 +96,7 @@ async def standing(call: frame.Call) -> frame.Reply:
             renews=one.renews,
             status=one.status,
             source=one.source,
+            by=one.by,
         )
         for one in found.holdings
     ]

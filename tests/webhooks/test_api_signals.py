@@ -152,6 +152,7 @@ async def test_one_reads_ones_own_standing_and_deliveries_and_nobody_elses(shop:
         "renews": True,
         "status": "",
         "source": "stripe",
+        "by": "",
     }
     sent = [(await ask(shop, "/api/v1/deliveries", key)).said["deliveries"] for key in (mine, theirs)]
     assert [[(one["kind"], one["signal"], one["state"]) for one in each] for each in sent] == [

@@ -38,6 +38,7 @@ class Account:
         self.places: dict[str, int] = {}
         self.index: dict[tuple[str, str, Any], list[str]] = {}
         self.quiet = False
+        self.random_hex: Callable[[int], str] = secrets.token_hex
         self.hidden: dict[str, Obj] = {}
         self.events: list[Obj] = []
         self.emitted: Callable[[Obj], object] = bool
@@ -69,7 +70,7 @@ class Account:
         return max(0, (amount * self.tax_percent + 50) // 100)
 
     def new_id(self, prefix: str, size: int = 24) -> str:
-        return f"{prefix}_{secrets.token_hex(size // 2)}"
+        return f"{prefix}_{self.random_hex(size // 2)}"
 
     def add(self, obj: Obj) -> Obj:
         """The object is stored under its type and id, and watched for what falls due."""

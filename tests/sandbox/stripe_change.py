@@ -122,7 +122,7 @@ def _items(sub: Obj) -> list[Obj]:
 
 
 def _cycle(recurring: Obj | None) -> tuple[Any, Any] | None:
-    return recurring and (recurring["interval"], recurring["interval_count"])
+    return (recurring["interval"], recurring["interval_count"]) if recurring else None
 
 
 # --- counting

@@ -25,7 +25,7 @@ def open_session(acc: Account, params: Obj) -> Obj:
         acc,
         success_url=params["success_url"],
         amount=sum(line["amount_total"] for line in lines),
-        currency=_currency(acc, params, lines),
+        currency=_currency(acc, params, lines) or "",
         expires_at=_expiry(acc, params),
         mode=mode,
         customer=params.get("customer") or None,
@@ -74,6 +74,7 @@ def _add_up(acc: Account, session: Obj, data: Obj) -> None:
         session["amount_subtotal"] = 0
     if session["mode"] == "setup":
         session.update(amount_subtotal=None, amount_total=None, payment_status="no_payment_required")
+        session["currency"] = session["currency"] or None
         return
     discounts.add_up(acc, session)
 
@@ -194,7 +195,7 @@ def _bounds(wanted: Obj | None) -> Obj | None:
 
 
 def _currency(acc: Account, params: Obj, lines: list[Obj]) -> str | None:
-    found = lines[0]["currency"] if lines else params.get("currency")
+    found: str | None = lines[0]["currency"] if lines else params.get("currency")
     buyer: Any = acc.tables.get("customer", {}).get(params.get("customer") or "")
     if not buyer or not found or params.get("mode") != "subscription":
         return found

@@ -106,7 +106,8 @@ def again(acc: Account, session: Obj) -> None:
     """The session's discount, if it has one, is counted anew: its subtotal is another."""
     for applied in session["discounts"]:
         code = acc.get("promotion_code", applied["promotion_code"]) if applied["promotion_code"] else None
-        _take_off(acc, session, code["promotion"]["coupon"] if code else applied["coupon"], code and code["id"])
+        coupon = code["promotion"]["coupon"] if code else applied["coupon"]
+        _take_off(acc, session, coupon, applied["promotion_code"])
     add_up(acc, session)
 
 

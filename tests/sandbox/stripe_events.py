@@ -1,4 +1,4 @@
-"""Events of the stand-in on their way to the product: old shapes, signatures, retries, and delivery under control."""
+"""Events of the stand-in on their way to the product: signatures, retries, and delivery under control."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,11 @@ from typing import Any
 
 import aiohttp
 
+from tests.sandbox import stripe_versions
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import Obj
 
-BASIL = "2025-03-31"
+in_version = stripe_versions.in_version
 
 
 def signature(payload: str, timestamp: int, secrets: Iterable[str]) -> str:
@@ -23,53 +24,6 @@ def signature(payload: str, timestamp: int, secrets: Iterable[str]) -> str:
     signed = f"{timestamp}.{payload}".encode()
     marks = [f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets]
     return ",".join([f"t={timestamp}", *marks])
-
-
-def in_version(value: Any, version: str, acc: Account) -> Any:
-    """A copy in the shape of this API version: before Basil the period stands on the subscription, and an invoice
-    names its subscription, charge and payment intent itself."""
-    if isinstance(value, list):
-        return [in_version(item, version, acc) for item in value]
-    if not isinstance(value, dict):
-        return value
-    result = {key: in_version(item, version, acc) for key, item in value.items()}
-    if version[:10] < BASIL:
-        change = _OLD.get(str(result.get("object")))
-        if change:
-            change(result, acc)
-    return result
-
-
-def _old_subscription(sub: Obj, acc: Account) -> None:
-    items = sub["items"]["data"]
-    sub["current_period_end"] = max((item.pop("_end") for item in items), default=None)
-    sub["current_period_start"] = max((item.pop("_start") for item in items), default=None)
-
-
-def _old_item(item: Obj, acc: Account) -> None:
-    item["_end"], item["_start"] = item.pop("current_period_end"), item.pop("current_period_start")
-
-
-def _old_invoice(invoice: Obj, acc: Account) -> None:
-    details = (invoice.pop("parent", None) or {}).get("subscription_details") or {}
-    payment = acc.find(acc.secret(invoice["id"]).get("payment", ""))
-    paying = payment["payment"]["payment_intent"] if payment else None
-    intent = acc.find(paying) if paying else None
-    invoice.update(subscription=details.get("subscription"), subscription_details={"metadata": details.get("metadata")})
-    invoice.update(payment_intent=paying, charge=intent["latest_charge"] if intent else None, tax=None)
-    invoice["paid"] = invoice["status"] == "paid"
-
-
-def _old_charge(charge: Obj, acc: Account) -> None:
-    charge["invoice"] = acc.secret(charge["payment_intent"]).get("invoice")
-
-
-_OLD: dict[str, Callable[[Obj, Account], None]] = {
-    "subscription": _old_subscription,
-    "subscription_item": _old_item,
-    "invoice": _old_invoice,
-    "charge": _old_charge,
-}
 
 
 class Delivery:
@@ -229,5 +183,5 @@ class Delivery:
 
     def payload(self, event: Obj, version: str) -> str:
         """The event as the bytes that travel, in this API version's shape."""
-        shown = in_version(event, version, self._acc)
+        shown = stripe_versions.in_version(event, version, self._acc)
         return json.dumps({**shown, "api_version": version}, indent=2, ensure_ascii=False)

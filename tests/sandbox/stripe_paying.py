@@ -39,7 +39,7 @@ def pay(
         _decline(acc, session, card)
         return None
     buyer = _buyer(acc, session, email)
-    method = cards.keep(acc, buyer and buyer["id"], card, expiry) if card is not None else None
+    method = cards.keep(acc, buyer["id"] if buyer else None, card, expiry) if card is not None else None
     if session["mode"] == "setup":
         return _keep_card(acc, session, buyer, method)
     if session["mode"] == "payment":
@@ -168,7 +168,7 @@ def _intent(acc: Account, session: Obj, buyer: Obj | None, method: Obj | None) -
 
 
 def _keep_card(acc: Account, session: Obj, buyer: Obj | None, method: Obj | None) -> Obj:
-    made = cards.setup_intent(acc, buyer and buyer["id"], method and method["id"])
+    made = cards.setup_intent(acc, buyer["id"] if buyer else None, method["id"] if method else None)
     merge_metadata(made, acc.secret(session["id"])["data"])
     acc.emit("setup_intent.succeeded", acc.add(made))
     _complete(acc, session, buyer, {"setup_intent": made["id"]}, status="no_payment_required")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.sandbox import stripe_billing as billing
-from tests.sandbox import stripe_events, stripe_wire
 from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_prices as prices
+from tests.sandbox import stripe_versions, stripe_wire
 from tests.sandbox.stripe_account import INDEXED, Account
 from tests.sandbox.stripe_wire import Obj
 
@@ -158,7 +158,7 @@ def _shown(acc: Account, row: Obj) -> Obj:
     """An event keeps the shape of the version it was made in, whatever the request's version is."""
     if row["object"] != "event":
         return row
-    return {**row, "data": stripe_events.in_version(row["data"], row["api_version"], acc)}
+    return {**row, "data": stripe_versions.in_version(row["data"], row["api_version"], acc)}
 
 
 def included(acc: Account, node: Obj, field: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.sandbox import stripe_catalogue, stripe_events, stripe_routes, stripe_selling, stripe_wire
+from tests.sandbox import stripe_catalogue, stripe_routes, stripe_selling, stripe_versions, stripe_wire
 from tests.sandbox.stripe_account import CURRENT_VERSION, Account
 from tests.sandbox.stripe_wire import ApiError, Obj
 
@@ -99,7 +99,7 @@ class Api:
         finally:
             self.acc.request = {"id": None, "idempotency_key": None}
         version = request.headers.get("Stripe-Version", CURRENT_VERSION)
-        return 200, stripe_events.in_version(body, version, self.acc)
+        return 200, stripe_versions.in_version(body, version, self.acc)
 
     def _authorize(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")

@@ -47,7 +47,7 @@ def _strict(kind: Any) -> Any:
     if typing_extensions.is_typeddict(kind):
         return closed(kind)
     origin, parts = typing_extensions.get_origin(kind), typing_extensions.get_args(kind)
-    if origin in (Union, types.UnionType):
+    if origin is Union or origin is types.UnionType:
         return _choice(parts)
     if origin is list:
         return list[_strict(parts[0])]  # type: ignore[misc]
@@ -77,7 +77,8 @@ def closed(kind: Any) -> Any:
             wrapped = typing_extensions.get_origin(hint) in (typing_extensions.NotRequired, typing_extensions.Required)
             inner = _strict(typing_extensions.get_args(hint)[0] if wrapped else hint)
             fields[name] = inner if name in kind.__required_keys__ else typing_extensions.NotRequired[inner]
-    made: Any = typing_extensions.TypedDict(kind.__name__, fields)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    made: Any = make(kind.__name__, fields)
     made.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")
     return made
 

@@ -171,7 +171,7 @@ def expanded(answer: Obj, paths: Any, lookup: Callable[[str], Obj | None], extra
 
     `lookup` finds an object by id; `extra` gives includable fields that stand in no object until asked for.
     """
-    result = copied(answer)
+    result: Obj = copied(answer)
     for path in paths or []:
         if str(path).removeprefix("data.").count(".") >= 4:
             raise ApiError(400, f"You cannot expand more than 4 levels of a property ({path}).", param="expand")

@@ -55,12 +55,7 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     app.router.add_get("/healthz", status.alive)
     app.router.add_get("/readyz", guard.shared(status.ready))
     app.router.add_get("/metrics", guard.private(status.figures))
-    live.add_to(app)
-    leaflets.add_to(app)
-    record.add_to(app)
-    billing.add_to(app)
-    checkout.add_to(app)
-    for part in (gifts, seats, invitations):
+    for part in (live, leaflets, record, billing, checkout, gifts, seats, invitations):
         part.add_to(app)
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)

@@ -181,6 +181,7 @@ BOB = {"platform": "discord", "name": "Bob", "username": ""}
 PAYING = {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "at": "2026-02-15T12:00:00+00:00", "expires": "2026-01"}
 NOTICES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(dunning.NOTICES, PAYING),
+    **dict.fromkeys(messages.giving.NOTICES, {**PAYING, "by": "Ann", "who": "Bob", "gift": 3, "seat": 2}),
     "looked_again": {},
     "look_waits": {},
     "access_started": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "renews": True},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot import backtest, backup, drift, plainly, verify
+from bot import backtest, backup, drift, partners, plainly, verify
 from core import errors
 
 if TYPE_CHECKING:
@@ -268,6 +268,7 @@ cli.add_command(backup.backup(_with_stack))
 cli.add_command(backup.drill(_with_stack))
 cli.add_command(backtest.command(_with_stack, _check_strategies))
 cli.add_command(drift.command(_with_stack))
+cli.add_command(partners.command(_with_stack))
 cli.add_command(verify.command(_with_stack, plainly.said))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, catalogue, db, errors, models
-from core.billing import subscriptions
+from core.billing import checkouts, subscriptions
 from core.delivery import outbox
 from core.models import Audit, Grant, Identity, LinkRequest, Member, Subscription
 
@@ -242,14 +242,14 @@ async def _join(session: AsyncSession, pair: Pair, book: catalogue.Catalogue, no
 
 
 async def _merge(session: AsyncSession, kept: int, given_up: int, now: datetime) -> None:
-    # Of two open checkouts for one plan the second must not be paid; its page says that it has run out.
-    theirs = update(models.Checkout).where(models.Checkout.member_id == given_up, models.Checkout.state == "open")
-    await db.execute(session, theirs.values(state="expired"))
+    # Of two open checkouts for one plan the second must not be paid.
+    await checkouts.close(session, given_up, why="two accounts became one member", now=now)
     for table in (*_OWNED, models.Identity):
         await db.execute(session, update(table).where(table.member_id == given_up).values(member_id=kept))
     # Whoever may not exchange accounts yet does not get around it by becoming another member.
     stays, goes = [await session.get_one(Member, member) for member in (kept, given_up)]
     stays.moved_at = max((at for at in (stays.moved_at, goes.moved_at) if at), default=None)
+    stays.partner_id = stays.partner_id or goes.partner_id
     goes.merged_into, goes.deleted_at = kept, now
     await session.flush()
 

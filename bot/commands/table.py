@@ -15,6 +15,7 @@ from bot.commands import (
     linking,
     membership,
     oversight,
+    partnering,
     personal,
     posting,
     reading,
@@ -39,7 +40,8 @@ async def _start(session: AsyncSession, visit: asking.Visit) -> messages.Message
     held = await rights.plans_of(session, visit.identity.member_id, now=desk.now)
     gated = bool(await places.active(session, visit.identity.platform))
     several = desk.settings.telegram and desk.settings.discord
-    return messages.answers.start(desk.catalogue, paying=bool(held), gated=gated, several=several)
+    welcome = messages.answers.start(desk.catalogue, paying=bool(held), gated=gated, several=several)
+    return await partnering.arrive(session, visit, argument, welcome) if name == partnering.START else welcome
 
 
 async def _help(_session: AsyncSession, visit: asking.Visit) -> messages.Message:
@@ -193,6 +195,15 @@ COMMANDS: Sequence[Command] = (
         Option("id", "The number of the delivery", required=True, kind="number"),
     ),
     _for_operators("stats", "members and deliveries in figures", oversight.stats),
+    _for_operators(
+        "partners",
+        "codes of those who bring members: [add CODE NAME | end CODE]",
+        partnering.codes,
+        Option("action", "Make or end one; without it you see all", kind="choice", choices=("add", "end")),
+        Option("code", "The code"),
+        Option("name", "For whom the new code is"),
+        Option("promo", "A promotion code of the payment provider that comes with it", word="discount"),
+    ),
     _for_operators(
         "post",
         "a signal by hand: PAIR long|short [ENTRY] stop PRICE targets PRICE…",

@@ -13,6 +13,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, models
+from core.billing import errands
 
 # Stripe allows 24 hours at most and 30 minutes at least, by its own clock.
 _LIFE = timedelta(hours=23)
@@ -100,6 +101,15 @@ async def withdrawn(session: AsyncSession, checkout_id: int) -> None:
     """The checkout, whose page can be paid no more, makes place for another choice."""
     checkout = update(models.Checkout).where(models.Checkout.id == checkout_id, models.Checkout.state == "open")
     await db.execute(session, checkout.values(state="expired"))
+
+
+async def close(session: AsyncSession, member_id: int, *, why: str, now: datetime) -> None:
+    """Nothing that this member has begun to buy can be paid any more; the provider closes the pages that are open."""
+    mine = (models.Checkout.member_id == member_id, models.Checkout.state == "open")
+    rows = await session.scalars(select(models.Checkout).where(*mine, models.Checkout.session_id.is_not(None)))
+    for row in rows.all():
+        await errands.ask(session, row.provider, "expire", row.session_id or "", why=why, now=now, member_id=member_id)
+    await db.execute(session, update(models.Checkout).where(*mine).values(state="expired"))
 
 
 async def given_up(session: AsyncSession, checkout_id: int) -> None:

@@ -1,7 +1,8 @@
 """A member is gone: nothing personal is left, and what the law wants kept stands under the member's number alone.
 
 What stays: subscriptions, customers, checkouts, gifts, errands and grants (accounting), the operators' record, and the
-bare outcomes of deliveries. An account that is still inside a gated place is put out first; its number goes with `sweep`, afterwards.
+bare outcomes of deliveries. An account that is still inside a gated place is put out first; its number goes with
+`sweep`, afterwards.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from sqlalchemy import ColumnElement, String, and_, cast, delete, exists, func, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, health, models, places
-from core.billing import subscriptions
+from core.billing import checkouts, subscriptions
 from core.delivery import claims, outcomes
 from core.models import (
     Checkout,
@@ -84,9 +85,8 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     invited = update(Invitation).where(Invitation.member_id == member_id)
     await db.execute(session, invited.where(Invitation.used_at.is_(None)).values(withdrawn_at=now))
     await db.execute(session, invited.values(note=""))
-    pages = update(Checkout).where(Checkout.member_id == member_id)
-    await db.execute(session, pages.where(Checkout.state == "open").values(state="expired"))
-    await db.execute(session, pages.values(url=None))
+    await checkouts.close(session, member_id, why="the member is gone", now=now)
+    await db.execute(session, update(Checkout).where(Checkout.member_id == member_id).values(url=None))
     await db.execute(session, delete(models.Backtest).where(models.Backtest.member_id == member_id))
     await db.execute(session, delete(models.ApiKey).where(models.ApiKey.member_id == member_id))
     await db.execute(session, delete(models.Hook).where(models.Hook.member_id == member_id))

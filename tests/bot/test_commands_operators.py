@@ -23,6 +23,7 @@ LINES = {
     "drift": "release",
     "delivery": "1",
     "stats": "",
+    "partners": "add joe Joe Doe",
     "pause": "for a test",
     "resume": "",
     "broadcast": "Hello everybody",

@@ -195,6 +195,7 @@ RIGHTS: dict[str, Right] = {
     "drift": _operator(r"^Released: 7 are put out", "release", ("", r"^Places: who is inside")),
     "delivery": _operator(r"^Delivery 1: ", "1"),
     "stats": _operator(r"^Figures of this moment\n"),
+    "partners": _operator(r"^Partners\n", "", ("end nobodys", r"^There is no code nobodys that could end")),
     "pause": _operator(r"^New signals are paused\.", "for a test"),
     "resume": _operator(r"^New signals are published again\."),
     "broadcast": _operator(r"^On its way to ", "yes {draft}", ("Hello everybody", r"^Send this to ")),

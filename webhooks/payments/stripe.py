@@ -4,6 +4,7 @@ Access never follows from an event: an event only says where to look, and what S
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,6 +143,7 @@ class Stripe:
 
     async def checkout(self, order: payments.Order) -> payments.Page:
         row = order.checkout
+        order = replace(order, promotion=await stripe_orders.promotion(self._v1, order.promotion))
         wanted: Any = stripe_orders.subscription(order, tax=self._book.policy.tax)
         if row.gift:
             wanted = await stripe_gifts.page(self._v1, order, tax=self._book.policy.tax)

@@ -1,9 +1,9 @@
-"""What Stripe is asked for when a member buys, made from the stored checkout alone. Pure, no network, no SDK."""
+"""What Stripe is asked for when a member buys, made from the stored checkout alone."""
 
 from typing import Any
 
 from webhooks import payments
-from webhooks.payments import stripe_objects
+from webhooks.payments import stripe_objects, stripe_wire
 
 Params = dict[str, Any]
 
@@ -45,6 +45,15 @@ def base(order: payments.Order) -> Params:
     if order.customer_id:
         wanted["customer"] = order.customer_id
     return wanted
+
+
+async def promotion(v1: Any, said: str) -> str:
+    """The id of the promotion code that was said by its id or by its human code; empty when it cannot be used."""
+    if not said or said.startswith("promo_"):
+        return said
+    wanted: Any = {"code": said, "active": True, "limit": 1}
+    rows = stripe_wire.plain(await stripe_wire.answered(v1.promotion_codes.list_async(wanted)))
+    return next((str(row["id"]) for row in rows.get("data", [])), "")
 
 
 def named(order: payments.Order) -> dict[str, str]:

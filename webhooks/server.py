@@ -11,6 +11,7 @@ from core import errors
 from core.stack import Stack
 from webhooks import (
     billing,
+    change,
     checkout,
     errands,
     events,

@@ -44,7 +44,8 @@ def quote(invoice: Obj, change: changes.Change) -> changes.Quote:
     """What the preview says: the invoice that is made at once, or the next one with what is credited on it."""
     lines = list((invoice.get("lines") or {}).get("data") or [])
     currency, due = str(invoice.get("currency") or "").upper(), int(invoice.get("amount_due") or 0)
-    left = max(0, -int(invoice.get("ending_balance") or 0))
+    # What an invoice that is not final yet leaves as credit, it does not say.
+    left = max(0, -int(invoice.get("total") or 0) - int(invoice.get("starting_balance") or 0))
     counted = [line for line in lines if change.timing == "now" or _prorated(line)]
     credit = -sum(line["amount"] for line in counted if line["amount"] < 0)
     cost = sum(line["amount"] for line in counted if line["amount"] > 0)

@@ -56,7 +56,7 @@ def build(stack: Stack, *, counters: limits.Limits | None = None) -> web.Applica
     app.router.add_get("/healthz", status.alive)
     app.router.add_get("/readyz", guard.shared(status.ready))
     app.router.add_get("/metrics", guard.private(status.figures))
-    for part in (live, leaflets, record, billing, checkout, gifts, seats, invitations):
+    for part in (live, leaflets, record, billing, checkout, gifts, seats, invitations, change):
         part.add_to(app)
     app.router.add_post("/webhooks/telegram", telegram.take_update)
     app[intake.KEY] = intake.Gate(stack)

@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, catalogue, db, errors, models
-from core.billing import checkouts, subscriptions
+from core.billing import checkouts, seats, subscriptions
 from core.delivery import outbox
 from core.models import Audit, Grant, Identity, LinkRequest, Member, Subscription
 
@@ -244,6 +244,7 @@ async def _join(session: AsyncSession, pair: Pair, book: catalogue.Catalogue, no
 async def _merge(session: AsyncSession, kept: int, given_up: int, now: datetime) -> None:
     # Of two open checkouts for one plan the second must not be paid.
     await checkouts.close(session, given_up, why="two accounts became one member", now=now)
+    await seats.merged(session, kept, given_up, now=now)
     for table in (*_OWNED, models.Identity):
         await db.execute(session, update(table).where(table.member_id == given_up).values(member_id=kept))
     # Whoever may not exchange accounts yet does not get around it by becoming another member.

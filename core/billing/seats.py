@@ -17,8 +17,9 @@ from core.billing import invitations, subscriptions
 from core.models import Grant, Invitation, Subscription
 
 SOURCE = "seat"
-FREED, FEWER, OVER = "freed", "fewer seats", "over"
-"""Why a seat ended: the payer took it back, fewer are paid for, or the subscription is over for good."""
+FREED, FEWER, OVER, DOUBLE = "freed", "fewer seats", "over", "double"
+"""Why a seat ended: the payer took it back, fewer are paid for, the subscription is over for good, or whoever had it
+turned out to have another one."""
 _ENDED = ("canceled", "incomplete_expired")
 log = structlog.get_logger()
 
@@ -168,6 +169,25 @@ async def give(session: AsyncSession, invitation: Invitation, member_id: int, *,
     await session.flush()
     log.info("seat_given", subscription=row.external_id, seat=grant.seat, member=member_id)
     return grant
+
+
+async def merged(session: AsyncSession, kept: int, given_up: int, *, now: datetime) -> None:
+    """Two members become one: of two seats of one subscription one is free again, and so are the payer's own ones."""
+    both = (kept, given_up)
+    rows = await session.scalars(
+        select(Grant)
+        .where(Grant.member_id.in_(both), Grant.subscription_id.is_not(None), Grant.revoked_at.is_(None))
+        .order_by(Grant.id)
+        .with_for_update()
+    )
+    having: set[int] = set()
+    for seat in sorted(rows, key=lambda one: one.member_id != kept):
+        pays = await session.get_one(Subscription, seat.subscription_id)
+        if pays.member_id in both or pays.id in having:
+            # Nothing is lost by it, so nothing is told.
+            seat.revoked_at, seat.reason, seat.told = now, DOUBLE, "off" if seat.told else ""
+        having.add(pays.id)
+    await session.flush()
 
 
 async def free(session: AsyncSession, row: Subscription, grant_id: int, *, now: datetime) -> int | None:

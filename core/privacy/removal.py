@@ -82,9 +82,13 @@ async def _end(session: AsyncSession, member_id: int, now: datetime) -> None:
     grants = update(Grant).where(Grant.member_id == member_id)
     await db.execute(session, grants.values(reason=""))
     await db.execute(session, grants.where(Grant.revoked_at.is_(None)).values(revoked_at=now))
+    # Whoever has the link of a gift keeps it: it was paid for them.
     invited = update(Invitation).where(Invitation.member_id == member_id)
-    await db.execute(session, invited.where(Invitation.used_at.is_(None)).values(withdrawn_at=now))
-    await db.execute(session, invited.values(note=""))
+    open_seats = invited.where(Invitation.used_at.is_(None), Invitation.subscription_id.is_not(None))
+    await db.execute(session, open_seats.where(Invitation.withdrawn_at.is_(None)).values(withdrawn_at=now))
+    # What a payer called them is theirs too.
+    mine = Invitation.grant_id.in_(select(Grant.id).where(Grant.member_id == member_id))
+    await db.execute(session, update(Invitation).where(or_(Invitation.member_id == member_id, mine)).values(note=""))
     await checkouts.close(session, member_id, why="the member is gone", now=now)
     await db.execute(session, update(Checkout).where(Checkout.member_id == member_id).values(url=None))
     await db.execute(session, delete(models.Backtest).where(models.Backtest.member_id == member_id))

@@ -32,6 +32,9 @@ def _turned(value: Any, date: str, acc: Account) -> Any:
     for before, changes in ((CLOVER, _BEFORE_CLOVER), (BASIL, _BEFORE_BASIL)):
         if date < before and kind in changes:
             changes[kind](result, acc)
+    items = ((result.get("previous_attributes") or {}).get("items") or {}).get("data")
+    if items and date < BASIL:
+        _lift_periods(result["previous_attributes"], items)
     return result
 
 
@@ -57,10 +60,13 @@ _BEFORE_CLOVER: dict[str, Callable[[Obj, Account], None]] = {"discount": _old_di
 
 
 def _old_subscription(sub: Obj, acc: Account) -> None:
-    items = sub["items"]["data"]
-    sub["current_period_end"] = max((item.pop("_end") for item in items if "_end" in item), default=None)
-    sub["current_period_start"] = max((item.pop("_start") for item in items if "_start" in item), default=None)
+    _lift_periods(sub, sub["items"]["data"])
     sub["discount"] = None
+
+
+def _lift_periods(target: Obj, items: list[Obj]) -> None:
+    target["current_period_end"] = max((item.pop("_end") for item in items), default=None)
+    target["current_period_start"] = max((item.pop("_start") for item in items), default=None)
 
 
 def _old_item(item: Obj, acc: Account) -> None:

@@ -137,6 +137,8 @@ async def take(
     if reading.snapshot is None:
         return
     stack, now = here.stack, here.now
+    if not await drift.concerns_us(session, reading.snapshot, stack.catalogue):
+        return
     row = await _applied(session, here, reading.snapshot)
     failpoints.reach("subscription.applied")
     if row.member_id is None:
@@ -155,7 +157,7 @@ async def take(
 async def _brake(session: AsyncSession, row: models.Subscription, member_id: int, now: datetime) -> None:
     if row.plan in await rights.plans_of(session, member_id, now=now):
         return  # nothing is lost: something else keeps the plan open
-    if await drift.room(session, row.provider, now=now) < 0:
+    if await drift.stands(session, row.provider, now=now):
         raise drift.HeldError("Too many lose their access at once; an operator is asked.")
 
 

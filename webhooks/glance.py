@@ -43,6 +43,7 @@ _PARTS = {
     "webhooks.stream": "Streams",
     "webhooks.inbox": "Payment events",
     "webhooks.sweep": "Payment checks",
+    "webhooks.reconcile": "Payments compared",
 }
 
 

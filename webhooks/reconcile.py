@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import errors, health, inbox, leases, models
 from core.billing import drift, rule, subscriptions
@@ -24,7 +25,7 @@ _TTL = 180
 _OVERLAP = timedelta(hours=1)
 _FIRST, _FURTHEST = timedelta(days=2), timedelta(days=29)
 _READS = 4
-_MISSING_READ = 20
+_MISSING_READ, _AT_ONCE = 20, 200
 log = structlog.get_logger()
 
 
@@ -74,12 +75,14 @@ class Reconcile:
         since = datetime.fromtimestamp(last.facts["events"]["until"], UTC) - _OVERLAP if last else now - _FIRST
         released = last.held if last and last.released_by else 0
         found = _Pass(now, max(since, now - _FURTHEST), released, first=last is None)
-        await self._events(found)
+        told = await self.provider.told(found.since)
         found.marked = await self.provider.claimed(found.since)
         await self._list(found)
         await self._singly(found, found.single)
         await self._look_for_missing(found)
         held = await self._end(found)
+        await self._brake(held)
+        found.figures["fetched"] = await self._fetch(told)
         await self._write_down(found, held)
         events.ring(self.here)
 
@@ -92,15 +95,6 @@ class Reconcile:
     async def _still(self) -> None:
         if not await self._lead():
             raise errors.LostLeaseError("Another process compares what the provider lists; this one stops.")
-
-    # --- events
-
-    async def _events(self, found: _Pass) -> None:
-        told = await self.provider.told(found.since)
-        fresh = await fetched(self.here, self.provider.inbox, told)
-        found.figures["fetched"] = fresh
-        if fresh:
-            log.warning("events_recovered", events=fresh)
 
     # --- subscriptions
 
@@ -221,6 +215,25 @@ class Reconcile:
         found.figures["ended"] = number
         return 0
 
+    async def _brake(self, held: int) -> None:
+        name, now = self.provider.name, self.here.now
+        async with self.here.stack.db.transaction() as session:
+            if held:
+                await drift.hold(session, name, held, now=now)
+            else:
+                await health.clear(session, drift.brake(name), now=now)
+
+    async def _fetch(self, told: Sequence[payments.Event]) -> int:
+        """Events are in the inbox, now that what is held back does not come in by that door; says how many are news."""
+        source, fresh = self.provider.inbox, 0
+        for start in range(0, len(told), _AT_ONCE):
+            async with self.here.stack.db.transaction() as session:
+                fresh += await fetched(session, source, told[start : start + _AT_ONCE], now=self.here.now)
+        if fresh:
+            log.warning("events_recovered", events=fresh)
+            self.here.stack.bell.ring(f"inbox:{source}")
+        return fresh
+
     async def _write_down(self, found: _Pass, held: int) -> None:
         name, now, policy = self.provider.name, self.here.now, self.here.stack.catalogue.policy
         # Silence says something only of what is sent to us; whoever brings events otherwise is watched there.
@@ -229,10 +242,6 @@ class Reconcile:
         facts = {"subscriptions": figures, "events": {"until": int(found.began.timestamp())}}
         async with self.here.stack.db.transaction() as session:
             session.add(models.Round(platform=name, at=now, facts=facts, held=held))
-            if held:
-                await drift.hold(session, name, held, now=now)
-            else:
-                await health.clear(session, drift.brake(name), now=now)
             await drift.gone(session, name, found.gone, now=now)
             await drift.listen(session, name, self.provider.inbox, silence, now=now)
             await subscriptions.unlinked(session, before=now - EVERY, now=now)
@@ -247,13 +256,9 @@ class Reconcile:
             await leases.release(session, self.part, self._epoch, now=self.here.now)
 
 
-async def fetched(here: site.Site, source: str, found: Sequence[payments.Event]) -> int:
+async def fetched(session: AsyncSession, source: str, found: Sequence[payments.Event], *, now: datetime) -> int:
     """Events that had to be fetched are in the inbox, known as such; says how many are news."""
-    async with here.stack.db.transaction() as session:
-        fresh = [
-            await inbox.put(session, source, event.id, event.kind, event.body, now=here.now, since=event.at)
-            for event in found
-        ]
-    if any(fresh):
-        here.stack.bell.ring(f"inbox:{source}")
+    fresh = [
+        await inbox.put(session, source, event.id, event.kind, event.body, now=now, since=event.at) for event in found
+    ]
     return sum(fresh)

@@ -29,6 +29,7 @@ from webhooks import (
     payments,
     prices,
     questions,
+    reconcile,
     record,
     seats,
     site,
@@ -134,6 +135,7 @@ def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -
     """What is done for one payment provider; the first one's parts are named as if there were no other."""
     suffix = "" if provider is here.providers[0] else f".{provider.name}"
     sweeping = sweep.Sweep(here, provider)
+    comparing = reconcile.Reconcile(here, provider, part=f"webhooks.reconcile{suffix}")
 
     def loop(name: str, step: Callable[[], Awaitable[object]], every: float, **more: Any) -> loops.Loop:
         return loops.Loop(here, stop, name + suffix, step, every=every, **more)
@@ -144,6 +146,7 @@ def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -
     yield loop("errands", lambda: errands.work_off(here, provider), 5, topic=f"errands:{provider.name}", beats=False)
     yield loop("prices", lambda: prices.refresh(here, provider), 3600, beats=False)
     yield loop("sweep", sweeping.round, 60, beats=False, last=sweeping.stop)
+    yield loop("reconcile", comparing.step, 15, beats=False, last=comparing.stop)
 
 
 async def _answering() -> None:

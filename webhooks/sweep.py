@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from core import errors, health, inbox, leases
-from core.billing import checkouts, subscriptions
-from webhooks import events, payments, site
+from core import errors, health, leases
+from core.billing import checkouts, drift, subscriptions
+from webhooks import events, payments, reconcile, site
 
 _LEASE = "webhooks.sweep"
 _RECENT, _ALL = timedelta(hours=2), timedelta(days=29)
@@ -46,16 +46,13 @@ class Sweep:
     async def _missed(self, now: datetime) -> None:
         """Events that did not reach us are in the inbox: every round the recent ones, every six hours all there are."""
         since = now - (_ALL if self._due("all", _SELDOM, now) else _RECENT)
-        found = await self.provider.missed(since)
+        found, source = await self.provider.missed(since), self.provider.inbox
         async with self.here.stack.db.transaction() as session:
-            fresh = [
-                await inbox.put(session, self.provider.inbox, event.id, event.kind, event.body, now=now)
-                for event in found
-            ]
+            fresh = await reconcile.fetched(session, source, found, now=now)
         self._did("all", now, when=since == now - _ALL)
-        if any(fresh):
-            log.warning("events_recovered", events=sum(fresh))
-            self.here.stack.bell.ring(f"inbox:{self.provider.inbox}")
+        if fresh:
+            log.warning("events_recovered", events=fresh)
+            self.here.stack.bell.ring(f"inbox:{source}")
 
     async def _reread(self, now: datetime) -> None:
         db, name = self.here.stack.db, self.provider.name
@@ -71,12 +68,22 @@ class Sweep:
     async def _apply(self, subjects: Iterable[payments.Subject]) -> None:
         for subject in subjects:
             try:
-                reading = await events.read(self.here, self.provider, subject)
+                await self._look(subject)
+            except drift.HeldError:
                 async with self.here.stack.db.transaction() as session:
-                    await events.take(session, self.here, reading)
+                    await drift.hold(session, self.provider.name, 0, now=self.here.now)
             except (errors.RefusedError, subscriptions.StaleReadError) as error:
                 log.warning("sweep_skipped", error=str(error))
         events.ring(self.here)
+
+    async def _look(self, subject: payments.Subject) -> None:
+        reading = await events.read(self.here, self.provider, subject)
+        async with self.here.stack.db.transaction() as session:
+            await events.take(session, self.here, reading)
+            if subject.subscription and reading.snapshot is None:
+                # Unknown there: it keeps what it has, and is the last in the line of those to be read.
+                ids = [subject.subscription]
+                await subscriptions.confirmed(session, self.provider.name, ids, at=self.here.now)
 
     def _due(self, what: str, every: timedelta, now: datetime) -> bool:
         return now - self._done.get(what, _NEVER) >= every

@@ -87,7 +87,7 @@ def _plan(book: catalogue.Catalogue, key: str) -> str:
 
 
 def drift(rounds: Sequence[models.Round], names: Mapping[str, str]) -> text.Message:
-    """What the last round through the places of each chat found, did and held back; `names` of places by their keys."""
+    """What the last round through each chat's places, and through what each payment provider lists, found and did."""
     if not rounds:
         return text.message("No round through places was made yet; without places there is none.", buttons=[[_MENU]])
     waiting = sum(one.held for one in rounds if not one.released_by)
@@ -103,7 +103,8 @@ def drift(rounds: Sequence[models.Round], names: Mapping[str, str]) -> text.Mess
 def _round(one: models.Round, names: Mapping[str, str]) -> list[text.Line]:
     rows = [text.BLANK, text.line(text.bold(people.platform(one.platform)), f", round of {figures.moment(one.at)}")]
     for key, found in sorted(one.facts.items()):
-        rows.append(text.line(f"{names.get(key, key)}: {_found(found)}"))
+        if "until" not in found:  # the mark up to which events were listed is nothing for people
+            rows.append(text.line(f"{names.get(key, key)}: {_found(found)}"))
     if one.released_by:
         rows.append(text.line(f"Released by {one.released_by}; the next round lets them leave."))
     return rows
@@ -117,6 +118,11 @@ _FOUND = {
     "put_out": "put out",
     "held": "held back",
     "requests": "requests waiting",
+    "listed": "listed there",
+    "changed": "put right",
+    "ended": "ended",
+    "gone": "unknown there",
+    "fetched": "events that had to be fetched",
 }
 
 

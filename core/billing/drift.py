@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import catalogue, errors, health
+from core import catalogue, db, errors, health
 from core.billing import rule, subscriptions
-from core.models import Inbox, Round, Subscription
+from core.models import Alarm, Inbox, Lease, Round, Subscription
 
 SHARE, LEAST, MOST = 0.05, 3, 20
 SPAN = timedelta(minutes=10)
@@ -55,6 +55,11 @@ def ours(snapshot: rule.Snapshot, book: catalogue.Catalogue) -> bool:
     return snapshot.member_id is not None or snapshot.price_id in book.by_price or snapshot.plan in book.by_key
 
 
+async def concerns_us(session: AsyncSession, snapshot: rule.Snapshot, book: catalogue.Catalogue) -> bool:
+    """Whether it is ours, or was at some time."""
+    return ours(snapshot, book) or bool(await subscriptions.known(session, snapshot.provider, [snapshot.external_id]))
+
+
 def to_be_read(row: Subscription | None, payments: Collection[str], marked: Collection[str], *, live: bool) -> bool:
     """Whether a list is not enough to tell what the subscription is worth: somebody wants money of it back."""
     if row is None or not set(payments).isdisjoint(marked):
@@ -87,6 +92,19 @@ async def room(session: AsyncSession, provider: str, *, now: datetime) -> int:
     lost = await _lost_lately(session, provider, now)
     holders = (await session.scalar(having) or 0) + lost
     return min(MOST, max(LEAST, int(SHARE * holders))) - lost
+
+
+async def stands(session: AsyncSession, provider: str, *, now: datetime) -> bool:
+    """Whether another end of access would be one too many, or must wait because others are held back.
+
+    Asked by one transaction at a time, so that many of them at once do not all see the same room.
+    """
+    name = f"brake.{provider}"
+    row = db.insert(session, Lease).values(name=name, holder="", epoch=0, until=now)
+    await session.execute(row.on_conflict_do_nothing(index_elements=["name"]))
+    await session.execute(select(Lease.name).where(Lease.name == name).with_for_update())
+    held = await session.scalar(select(Alarm.key).where(Alarm.key == brake(provider), Alarm.cleared_at.is_(None)))
+    return held is not None or await room(session, provider, now=now) < 0
 
 
 async def _lost_lately(session: AsyncSession, provider: str, now: datetime) -> int:

@@ -146,29 +146,6 @@ async def test_s12_completed_told_after_the_refusal_does_not_look_pending_again(
     assert await world.notices(anna) == ["payment_refused"]
 
 
-async def test_s13_second_paid_subscription_is_an_alarm_and_told_once(both: World) -> None:
-    anna = await both.member()
-    first = await both.checkout(anna)
-    both.stripe.pay(first)
-    async with both.stack.db.transaction() as session:  # as if the first page had been lost before it was stored
-        from sqlalchemy import update
-
-        from core import models
-
-        await session.execute(update(models.Checkout).values(state="expired"))
-    second = await both.checkout(anna)
-    assert second != first
-    sub = both.stripe.pay(second)
-    assert sub is not None
-    await both.settle()
-    assert f"second_subscription:{anna}:signals" in await both.alarms()
-    assert (await both.notices(anna)).count("second_subscription") == 1
-    both.stripe.cancel(sub["id"], at_period_end=False)
-    await both.settle()
-    assert f"second_subscription:{anna}:signals" not in await both.alarms()
-    assert await both.plans_of(anna) == {"signals"}
-
-
 @pytest.mark.parametrize("version", ["2025-02-24.acacia", "2025-03-31.basil", "2026-10-28.endive"])
 async def test_s14_s15_events_of_any_api_version_are_understood(worlds: Any, version: str) -> None:
     world = await worlds()

@@ -1,0 +1,110 @@
+"""Two running subscriptions of one member to one plan: found, told, and put right."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from core import catalogue, models
+from tests.webhooks.conftest import World, open_world
+
+DAY = 86_400
+
+
+async def twice(world: World, member_id: int, *, card: str = "4242424242424242") -> tuple[str, str]:
+    """Both subscriptions of a member whose first checkout page was lost before it was stored; nothing is told yet."""
+    first = world.stripe.pay(await world.checkout(member_id))
+    async with world.stack.db.transaction() as session:
+        await session.execute(update(models.Checkout).values(state="expired"))
+    await world.stripe.advance(10)
+    second = world.stripe.pay(await world.checkout(member_id), card)
+    assert first is not None
+    assert second is not None
+    return first["id"], second["id"]
+
+
+def refunds(world: World) -> list[tuple[str, int]]:
+    return [(row["reason"], row["amount"]) for row in world.stripe.account.all("refund")]
+
+
+async def test_s13_second_paid_subscription_is_cancelled_and_its_payment_given_back(both: World) -> None:
+    anna = await both.member()
+    first, second = await twice(both, anna)
+    await both.settle()
+    assert both.stripe.subscription(first)["status"] == "active"
+    assert both.stripe.subscription(second)["status"] == "canceled"
+    assert refunds(both) == [("duplicate", 2900)]
+    await both.settle()
+    assert await both.plans_of(anna) == {"signals"}
+    assert await both.alarms() == set()
+    told = [name for name in await both.notices(anna) if name != "access_started"]
+    assert told == ["second_returning", "second_returned"]
+
+
+async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: World) -> None:
+    anna = await world.member()
+    await twice(world, anna)
+    world.stripe.delivery.mode = "duplicate"
+    await world.settle()
+    for event in list(world.stripe.events):
+        await world.stripe.delivery.resend(event["id"])
+    await world.settle()
+    assert refunds(world) == [("duplicate", 2900)]
+    assert (await world.notices(anna)).count("second_returned") == 1
+
+
+async def test_s13_where_the_policy_says_so_both_are_left_to_people(
+    sqlite_database: Any, make_stack: Any, now: Any
+) -> None:
+    def book(stripe: Any) -> catalogue.Catalogue:
+        price = next(iter(stripe.account.tables["price"].values()))
+        policy = catalogue.Policy(second_subscription="tell")
+        plan = catalogue.Plan(key="signals", name="Signals", price_id=price["id"])
+        return catalogue.Catalogue(plans=(plan,), policy=policy)
+
+    async with open_world(sqlite_database, make_stack, now, book=book) as world:
+        anna = await world.member()
+        _, second = await twice(world, anna)
+        await world.settle()
+        assert world.stripe.subscription(second)["status"] == "active"
+        assert refunds(world) == []
+        assert f"second_subscription:{anna}:signals" in await world.alarms()
+        assert (await world.notices(anna)).count("second_subscription") == 1
+
+
+async def test_s13_second_subscription_that_is_old_is_told_and_left_to_people(world: World) -> None:
+    anna = await world.member()
+    world.stripe.delivery.mode = "drop"
+    first, second = await twice(world, anna)
+    await world.stripe.advance(40 * DAY)
+    world.stripe.delivery.mode = "normal"
+    for sub in (first, second):
+        world.stripe.account.emit("customer.subscription.updated", dict(world.stripe.subscription(sub)))
+    await world.settle()
+    assert world.stripe.subscription(second)["status"] == "active"
+    assert refunds(world) == []
+    assert f"second_subscription:{anna}:signals" in await world.alarms()
+    assert (await world.notices(anna)).count("second_subscription") == 1
+    world.stripe.cancel(second, at_period_end=False)
+    await world.settle()
+    assert await world.alarms() == set()
+    assert await world.plans_of(anna) == {"signals"}
+
+
+async def test_s13_newer_one_stays_when_the_older_one_does_not_go_on(world: World) -> None:
+    anna = await world.member()
+    first, second = await twice(world, anna)
+    world.stripe.cancel(first)
+    await world.settle()
+    assert world.stripe.subscription(second)["status"] == "active"
+    assert refunds(world) == []
+    assert "second_subscription" in await world.notices(anna)
+
+
+async def test_s13_second_one_whose_money_is_on_its_way_is_left_to_people(world: World) -> None:
+    anna = await world.member()
+    _, second = await twice(world, anna, card="sepa")
+    await world.settle()
+    assert world.stripe.subscription(second)["status"] == "active"
+    async with world.stack.db.reading() as session:
+        assert (await session.scalars(select(models.Errand))).all() == []
+    assert await world.plans_of(anna) == {"signals"}

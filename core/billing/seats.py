@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import errors, members, models
+from core import db, errors, members, models
 from core.billing import invitations, subscriptions
 from core.models import Grant, Invitation, Subscription
 
@@ -188,6 +188,8 @@ async def merged(session: AsyncSession, kept: int, given_up: int, *, now: dateti
             seat.revoked_at, seat.reason, seat.told = now, DOUBLE, "off" if seat.told else ""
         having.add(pays.id)
     await session.flush()
+    given = update(Grant).where(Grant.granted_by == f"member:{given_up}")
+    await db.execute(session, given.values(granted_by=f"member:{kept}"))
 
 
 async def free(session: AsyncSession, row: Subscription, grant_id: int, *, now: datetime) -> int | None:

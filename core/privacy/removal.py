@@ -62,6 +62,7 @@ async def remove(session: AsyncSession, member_id: int, *, now: datetime) -> Seq
     await places.settle(session, member_id, now=now)
     await _withdraw(session, who, now)
     await _forget_told(session, who)
+    await _unname_given(session, member_id)
     for row in await traces.audited(session, who):
         row.actor = traces.actor_without_name(row.actor, who)
         row.details = traces.without_names(row.details, who)
@@ -120,6 +121,19 @@ async def _forget_told(session: AsyncSession, who: traces.Person) -> None:
     for start in range(0, len(ids), _AT_ONCE):
         some = update(Inbox).where(Inbox.id.in_(ids[start : start + _AT_ONCE]))
         await db.execute(session, some.values(body=None))
+
+
+async def _unname_given(session: AsyncSession, member_id: int) -> None:
+    """What others were told about seats and gifts no longer says their name: who gave it, or who has taken it."""
+    had = select(Grant.id).where(Grant.member_id == member_id)
+    gave = select(Grant.id).where(Grant.granted_by == f"member:{member_id}")
+    keys = [f"taken:{number}:%" for number in await session.scalars(had)]
+    keys += [f"grant:{number}:%" for number in await session.scalars(gave)]
+    for key in keys:
+        rows = await session.scalars(select(Delivery).where(Delivery.key.like(key), Delivery.payload.is_not(None)))
+        for row in rows:
+            row.payload = {**(row.payload or {}), "by": "", "who": ""}
+    await session.flush()
 
 
 async def _leave_lists(session: AsyncSession, who: traces.Person) -> None:

@@ -84,7 +84,8 @@ async def open_portal(request: web.Request) -> web.Response:
 
 async def _customer(session: AsyncSession, here: site.Site, member_id: int) -> tuple[payments.Provider | None, str]:
     """Where the member pays, and who they are there; nobody for who never did."""
-    for provider in here.providers:
+    newest = [row.provider for row in await subscriptions.of_member(session, member_id)]
+    for provider in sorted(here.providers, key=lambda one: newest.index(one.name) if one.name in newest else 999):
         if customer := await subscriptions.customer_of(session, member_id, provider.name):
             return provider, customer
     return None, ""

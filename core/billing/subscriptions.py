@@ -113,6 +113,8 @@ def _remembered(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
         return replace(snapshot, status=was.status, ended_at=was.ended_at)
     if ending and snapshot.status == "past_due":  # nobody wanted to pay again
         return replace(snapshot, status="canceled", ended_at=snapshot.period_end)
+    if ending and snapshot.hold == "refunded":  # nothing is paid, and nothing more will be
+        return replace(snapshot, status="canceled", ended_at=snapshot.read_at)
     return snapshot
 
 

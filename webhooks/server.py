@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from core import errors
+from core.billing import looks as wishes
 from core.stack import Stack
 from webhooks import (
     billing,
@@ -25,6 +26,7 @@ from webhooks import (
     limits,
     listener,
     live,
+    looks,
     loops,
     payments,
     prices,
@@ -141,6 +143,8 @@ def _paying(here: site.Site, provider: payments.Provider, stop: asyncio.Event) -
         return loops.Loop(here, stop, name + suffix, step, every=every, **more)
 
     yield loop("inbox", lambda: events.work_off(here, provider), 2, topic=f"inbox:{provider.inbox}")
+    wished = f"inbox:{wishes.source(provider.name)}"
+    yield loop("looks", lambda: looks.work_off(here, provider), 2, topic=wished, beats=False)
     if provider.asks:
         yield loop("questions", lambda: questions.work_off(here, provider), 1, topic=f"inbox:{provider.asks}")
     yield loop("errands", lambda: errands.work_off(here, provider), 5, topic=f"errands:{provider.name}", beats=False)

@@ -8,14 +8,33 @@ from bot import messages
 from bot.commands import asking
 from bot.messages import offers
 from core import access, members, places
-from core.billing import links, plans, subscriptions
+from core.billing import changes as changing
+from core.billing import links, looks, plans, subscriptions
 
 
 async def overview(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     """Plans and prices."""
     desk = visit.desk
     on_offer = await plans.offers(session, desk.catalogue)
-    return offers.overview(on_offer, desk.catalogue.service, selling=desk.settings.selling(desk.catalogue))
+    selling, changes = desk.settings.selling(desk.catalogue), await _changes(session, visit)
+    return offers.overview(on_offer, desk.catalogue.service, selling=selling, changes=changes)
+
+
+async def _changes(session: AsyncSession, visit: asking.Visit) -> list[messages.Button]:
+    """The ways to change what the member pays for: another plan, period or number of seats."""
+    desk, member_id = visit.desk, visit.identity.member_id
+    on_offer = await plans.offers(session, desk.catalogue)
+    rows = [row for row in await changing.changeable(session, member_id) if not changing.refusal(row)]
+    able = [row for row in rows if changing.others(row, on_offer, [one.plan for one in rows])]
+    names = desk.catalogue.by_key
+    return [
+        offers.change(
+            names[row.plan].name if row.plan in names else row.plan,
+            links.url(desk.settings, links.CHANGE, member_id, row.plan, now=desk.now),
+            only=len(able) == 1,
+        )
+        for row in able
+    ]
 
 
 async def subscribe(session: AsyncSession, visit: asking.Visit) -> messages.Message:
@@ -50,15 +69,17 @@ async def status(session: AsyncSession, visit: asking.Visit) -> messages.Message
 
 
 async def fix(session: AsyncSession, visit: asking.Visit) -> messages.Message:
-    """Everything about the member was looked at again, and what was missed is on its way."""
-    await access.reconcile(session, visit.identity.member_id, visit.desk.catalogue, now=visit.desk.now)
-    return messages.standing.fixed(await status(session, visit))
+    """Everything about the member was looked at again, what was missed is on its way, and the provider is asked."""
+    member_id, now = visit.identity.member_id, visit.desk.now
+    asked = await looks.ask(session, member_id, now=now)
+    await access.reconcile(session, member_id, visit.desk.catalogue, now=now)
+    return messages.standing.fixed(await status(session, visit), asked=asked)
 
 
 async def billing(session: AsyncSession, visit: asking.Visit) -> messages.Message:
     """The way to the billing portal."""
     url = await _portal(session, visit)
-    return offers.billing(url) if url else offers.nothing_to_manage()
+    return offers.billing(url, await _changes(session, visit)) if url else offers.nothing_to_manage()
 
 
 async def cancel(session: AsyncSession, visit: asking.Visit) -> messages.Message:

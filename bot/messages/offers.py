@@ -6,11 +6,17 @@ from bot.messages import text
 from core import access, catalogue
 from core.billing import plans
 
+Buttons = Sequence[text.Button]
 _PLANS = text.Button("Plans and prices", data="/plans")
 
 
-def overview(offers: Sequence[plans.Offer], service: catalogue.Service, *, selling: bool) -> text.Message:
-    """Every plan with its price and what it opens; `selling` says whether payments are on at all."""
+def overview(
+    offers: Sequence[plans.Offer], service: catalogue.Service, *, selling: bool, changes: Buttons = ()
+) -> text.Message:
+    """Every plan with its price and what it opens; `selling` says whether payments are on at all.
+
+    `changes` lead to the pages on which plans that the member pays for are changed.
+    """
     bought = [offer for offer in offers if selling and offer.price]
     lines = [row for offer in offers for row in _plan(offer)]
     closing = (
@@ -27,7 +33,8 @@ def overview(offers: Sequence[plans.Offer], service: catalogue.Service, *, selli
         closing,
         text.line(text.italic(service.risk)),
         buttons=[
-            [text.Button(f"Subscribe: {offer.plan.name}", data=f"/subscribe {offer.plan.key}")] for offer in bought
+            *([button] for button in changes),
+            *([text.Button(f"Subscribe: {offer.plan.name}", data=f"/subscribe {offer.plan.key}")] for offer in bought),
         ],
     )
 
@@ -80,13 +87,19 @@ def already(holding: access.Holding) -> text.Message:
     return text.message(text.line("You already have ", text.bold(holding.plan.name), "."), words, buttons=buttons)
 
 
-def billing(url: str) -> text.Message:
-    """The way to invoices, card and cancellation."""
+def billing(url: str, changes: Buttons = ()) -> text.Message:
+    """The way to invoices, card and cancellation, and to the pages on which plans are changed."""
+    other = "Another plan, period or number of seats is chosen on a page of ours, which says what it costs before. "
+    life = "The links are yours alone and work" if changes else "The link is yours alone and works"
     return text.message(
-        "Invoices, your card, changing and cancelling are in the billing portal. The link is yours alone and works for "
-        "one hour.",
-        buttons=[[text.Button("Open the billing portal", url=url)]],
+        f"Invoices, your card and cancelling are in the billing portal. {other if changes else ''}{life} for one hour.",
+        buttons=[[text.Button("Open the billing portal", url=url)], *([button] for button in changes)],
     )
+
+
+def change(plan: str, url: str, *, only: bool) -> text.Button:
+    """The way to the page on which this plan is changed."""
+    return text.Button("Change plan" if only else f"Change {plan}", url=url)
 
 
 def cancellation(url: str) -> text.Message:

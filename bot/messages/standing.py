@@ -110,9 +110,16 @@ def route(one: models.Identity) -> str:
     return one.route or access.USUAL_ROUTE.get(one.platform, "private")
 
 
-def fixed(shown: text.Message) -> text.Message:
-    """The standing after everything was looked at again."""
-    return text.Message((text.line("I have looked at your access again."), *shown.lines), shown.buttons)
+def fixed(shown: text.Message, *, asked: bool | None) -> text.Message:
+    """The standing after everything was looked at again; `asked`: the provider is being asked, or was a moment ago."""
+    said = {
+        True: "We are asking our payment provider as well; you hear from us here within seconds.",
+        False: "Our payment provider was asked less than a minute ago; you hear from us here.",
+        None: "No payment of yours is known to us, so there was nobody to ask.",
+    }[asked]
+    return text.Message(
+        (text.line("I have looked at your access again."), text.line(said), *shown.lines), shown.buttons
+    )
 
 
 def muted(*, now_muted: bool) -> text.Message:

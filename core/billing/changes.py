@@ -113,6 +113,13 @@ def choices(row: models.Subscription, offers: Sequence[plans.Offer], running: Se
     ]
 
 
+def others(row: models.Subscription, offers: Sequence[plans.Offer], running: Sequence[str]) -> bool:
+    """Whether there is anything else that this subscription could become."""
+    there = choices(row, offers, [plan for plan in running if plan != row.plan])
+    team = {offer.plan.key for offer in offers if offer.plan.seats}
+    return any(price.price_id != row.snapshot.get("price_id") or price.plan in team for price in there)
+
+
 def seats(plan: catalogue.Plan, said: str) -> int:
     """How many people the plan is for; raises RefusedError for a number that it is not sold for."""
     if plan.seats is None:

@@ -123,7 +123,7 @@ _PORTAL, _NOTHING = (
     r"^You have no subscription, so nothing is charged",
 )
 _CANCEL = r"^You cancel in the billing portal"
-_LOOKED = r"^I have looked at your access again\.\n"
+_LOOKED = r"^I have looked at your access again\.\n(We are asking|Our payment|No payment)[^\n]*\.\n"
 _COPY = r": everything we keep about you\n"
 _KEPT, _GONE = r"^You still pay for Everything\.", r"^Done: everything about you is deleted\."
 _HIDES, _LISTS = r"^(?!.*operator).*: what you can ask\n", r"\nFor operators\n"

@@ -29,7 +29,8 @@ def details(digits: str, expiry: tuple[int, int] = EXPIRY) -> Obj:
     """What Stripe tells of a card that was charged."""
     return stripe_shapes.blank(
         "amount_authorized authorization_code extended_authorization incremental_authorization installments mandate"
-        " moto multicapture network_token network_transaction_id overcapture regulated_status three_d_secure wallet",
+        " multicapture network_token network_transaction_id overcapture regulated_status three_d_secure"
+        " transaction_link_id wallet",
         brand=_BRANDS.get(digits[0], "visa"),
         checks=stripe_shapes.blank("address_line1_check address_postal_code_check", cvc_check="pass"),
         country="US",

@@ -170,7 +170,24 @@ def _configure(target: Obj, params: Obj) -> Obj:
     for feature, wanted in (params.get("features") or {}).items():
         shown = target["features"].setdefault(feature, {})
         shown.update({key: _plain(value) for key, value in wanted.items()})
+    _list_products(target["features"]["subscription_update"])
+    for name in ("login_page", "active"):
+        if name in params:
+            target[name] = _plain(params[name])
+    target["login_page"].setdefault("url", None)
     return target
+
+
+def _list_products(update: Obj) -> None:
+    """What members may change to, as the portal's configuration shows it; it is shown only where changes are on."""
+    bounds = {"enabled": False, "maximum": None, "minimum": 1}
+    for row in update.get("products") or []:
+        row["adjustable_quantity"] = bounds | {
+            key: int(value) if isinstance(value, str) else value
+            for key, value in (row.get("adjustable_quantity") or {}).items()
+        }
+    for name in ("products", "default_allowed_updates"):
+        update[name] = update.get(name) or []
 
 
 def _plain(value: Any) -> Any:

@@ -117,6 +117,16 @@ def refund(acc: Account, paid: Obj, amount: int, reason: str | None) -> Obj:
     )
 
 
+_EVIDENCE = (
+    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal"
+    " customer_communication customer_email_address customer_name customer_purchase_ip customer_signature"
+    " duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id product_description receipt"
+    " refund_policy refund_policy_disclosure refund_refusal_explanation service_date service_documentation"
+    " shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number"
+    " uncategorized_file uncategorized_text"
+)
+
+
 def dispute(acc: Account, paid: Obj, inquiry: bool) -> Obj:
     kind = "inquiry" if inquiry else "chargeback"
     return {
@@ -128,13 +138,14 @@ def dispute(acc: Account, paid: Obj, inquiry: bool) -> Obj:
         "created": acc.now(),
         "currency": paid["currency"],
         "enhanced_eligibility_types": [],
-        "evidence": {},
+        "evidence": {**blank(_EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
             "due_by": acc.now() + 7 * 86_400,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
+            "submission_method": "not_submitted",
         },
         "is_charge_refundable": inquiry,
         "livemode": False,
@@ -183,7 +194,15 @@ def portal_configuration(acc: Account, **fields: Any) -> Obj:
             "invoice_history": {"enabled": True},
             "payment_method_update": {"enabled": False, "payment_method_configuration": None},
             "subscription_cancel": cancel,
-            "subscription_update": {"enabled": False, "default_allowed_updates": [], "proration_behavior": "none"},
+            "subscription_pause": {"duration": {"interval_options": [], "type": "indefinite"}, "enabled": False},
+            "subscription_update": {
+                "billing_cycle_anchor": None,
+                "default_allowed_updates": [],
+                "enabled": False,
+                "proration_behavior": "none",
+                "schedule_at_period_end": {"conditions": []},
+                "trial_update_behavior": "end_trial",
+            },
         },
         is_default=False,
         livemode=False,

@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,7 @@ class Api:
         self.faults: list[Fault] = []
         self.kept: dict[str, Kept] = {}
         self.calm = asyncio.Event()
+        self.answered: Callable[[Obj], object] = bool
 
     async def reply(self, request: web.Request) -> web.StreamResponse:
         flat = stripe_wire.pairs(request.query_string) + stripe_wire.pairs(await request.text())
@@ -98,6 +100,7 @@ class Api:
             body = stripe_routes.answer(self.acc, request.method, request.path, flat)
         finally:
             self.acc.request = {"id": None, "idempotency_key": None}
+        self.answered(body)
         version = request.headers.get("Stripe-Version", CURRENT_VERSION)
         return 200, stripe_versions.in_version(body, version, self.acc)
 

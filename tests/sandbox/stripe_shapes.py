@@ -165,7 +165,7 @@ def session_line(acc: Account, price_obj: Obj, quantity: int, description: str, 
 
 
 _SUBSCRIPTION = (
-    "application application_fee_percent billing_cycle_anchor_config billing_schedules billing_thresholds cancel_at"
+    "application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at"
     " canceled_at customer_account days_until_due default_payment_method default_source description ended_at"
     " latest_invoice next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval"
     " pending_setup_intent pending_update schedule status_details test_clock transfer_data trial_end trial_start"
@@ -180,6 +180,7 @@ def subscription(acc: Account, customer_id: str, *, status: str, currency: str, 
         object="subscription",
         automatic_tax={"disabled_reason": None, "enabled": False, "liability": None},
         billing_cycle_anchor=anchor,
+        billing_schedules=[],
         billing_mode={"flexible": {"proration_discounts": "included"}, "type": "flexible"},
         cancel_at_period_end=False,
         cancellation_details=blank("comment feedback reason"),

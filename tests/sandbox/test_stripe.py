@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import stripe as vendor
 from aiohttp import web
 
-from tests.sandbox import stripe_periods
+from tests.sandbox import stripe_periods, stripe_shape
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
 from tests.sandbox.stripe import Stripe
@@ -78,11 +78,13 @@ class World:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[World]:
+async def opened(now: Callable[[], float] = time.time) -> AsyncIterator[World]:
     inbox = Inbox()
     hooks = web.Application()
     hooks.router.add_post("/hook", inbox.take)
-    sandbox = Stripe(History())
+    sandbox = Stripe(History(), now=now)
+    wrong: list[str] = []
+    sandbox.api.answered = lambda body: wrong.extend(stripe_shape.problems(body))
     async with serving(hooks) as hook_url, serving(sandbox.app) as url, aiohttp.ClientSession() as http:
         sandbox.base_url, sandbox.webhook_url = url, f"{hook_url}/hook"
         library = vendor.HTTPXClient(allow_sync_methods=False, timeout=1)
@@ -93,6 +95,8 @@ async def opened() -> AsyncIterator[World]:
             yield World(sandbox, inbox, client, http)
         finally:
             await library.close_async()  # type: ignore[no-untyped-call]
+    told = [problem for event in sandbox.events for problem in stripe_shape.problems(event["data"]["object"])]
+    assert sorted(set(wrong + told)) == [], "the stand-in answered or told what Stripe would not"
 
 
 @pytest.fixture

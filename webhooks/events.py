@@ -164,13 +164,10 @@ async def _brake(session: AsyncSession, row: models.Subscription, member_id: int
 async def _applied(session: AsyncSession, here: site.Site, snapshot: rule.Snapshot) -> models.Subscription:
     """The row says what the snapshot says; free days that were not this person's to have are worth nothing."""
     conf, book, now = here.stack.settings, here.stack.catalogue, here.now
-    row = await subscriptions.apply(session, snapshot, book, grace_days=conf.grace_days, now=now)
-    if row.member_id is None:
-        return row
-    held = await trials.settle(session, conf, snapshot, row.member_id, now=now)
-    if held.hold == snapshot.hold:
-        return row
-    return await subscriptions.apply(session, held, book, grace_days=conf.grace_days, now=now)
+    member_id = await subscriptions.member_of(session, snapshot) if snapshot.trial_end else None
+    if member_id is not None:
+        snapshot = await trials.settle(session, conf, snapshot, member_id, now=now)
+    return await subscriptions.apply(session, snapshot, book, grace_days=conf.grace_days, now=now)
 
 
 async def _checkout(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool) -> None:

@@ -108,6 +108,7 @@ def _because(row: models.Subscription) -> str:
         "pending": "the first payment is on its way",
         "refunded": "the latest payment was refunded",
         "disputed": "the latest payment is disputed",
+        "trial_used": "free days were had before, by this person or with this card, and nothing is paid yet",
     }
     if hold := row.snapshot.get("hold"):
         return holds.get(str(hold), str(hold))

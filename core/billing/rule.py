@@ -9,6 +9,7 @@
 | `collection_paused` | collection paused by the operator | none, unless `policy.paused_collection_keeps_access` |
 | `pending` | first payment on its way (`hold`) | none |
 | `refunded`, `disputed` | latest payment refunded in full, or disputed (`hold`) | none |
+| `trial_used` | free days, or a refused charge at their end, of who had free days before (`hold`) | none |
 | `over` | `canceled`, `unpaid`, `incomplete`, `incomplete_expired`, `paused`, any other word | none |
 | `no_plan` | anything, at a price that belongs to no plan | none |
 """
@@ -50,7 +51,7 @@ class Snapshot:
     trial_end: datetime | None
     collection_paused: bool
     hold: str
-    """"" | "pending" | "refunded" | "disputed"."""
+    """"" | "pending" | "refunded" | "disputed" | "trial_used"."""
     created_at: datetime
     read_at: datetime
     session_id: str = ""

@@ -144,6 +144,13 @@ async def _amount(session: AsyncSession, snapshot: Snapshot) -> int | None:
     return known.amount if known else None
 
 
+async def member_of(session: AsyncSession, snapshot: Snapshot) -> int | None:
+    """Whose the subscription is, or will be once the snapshot is applied."""
+    key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
+    known = await session.scalar(select(models.Subscription.member_id).filter_by(**key))
+    return known if known is not None else await _owner(session, snapshot)
+
+
 async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:
     if snapshot.session_id:
         checkout = select(models.Checkout.member_id).where(models.Checkout.session_id == snapshot.session_id)

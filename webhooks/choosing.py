@@ -107,7 +107,9 @@ def shelf(here: site.Site, offer: plans.Offer, wish: Wish, *, days: int) -> dict
     """What the page shows of the offer; `days` are free for whoever looks at it."""
     shown = offer.priced_in(currency(offer, wish))
     free = days if shown and tries(here, shown[0]) else 0
+    provider = here.provider(shown[0].provider) if shown else None
     return {
+        "codes": provider is not None and provider.codes,
         "ways": ways(offer, wish),
         "moneys": [*moneys(offer, wish)],
         "currency": currency(offer, wish),

@@ -11,7 +11,10 @@ from core.billing import checkouts, subscriptions
 
 UNKNOWN = "This offer is not known any more. Send /subscribe to the bot to get a new one."
 OVER = "This offer is too old. Send /subscribe to the bot to get a new one."
-ANOTHERS = "This offer was made for somebody else. Send /subscribe to the bot to get one of your own."
+ANOTHERS = (
+    "This offer was made for another account. Send /subscribe to the bot to get one of your own, or /link if the other "
+    "account is yours, too."
+)
 CHANGED = "The price has changed. Send /subscribe to the bot to see the new one."
 RUNNING = "You have a running subscription to this plan already. Send /status to the bot to see it."
 

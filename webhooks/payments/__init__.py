@@ -1,7 +1,8 @@
 """Payment providers, one file each: the door between what a provider says and what `core.billing` understands.
 
 A module of this package is a provider when the settings have a switch of its name (`settings.stripe`); it then has
-`open_provider(settings, catalogue)`. Nothing of a provider that is switched off is imported.
+`open_provider(settings, catalogue)`, which may say None when the catalogue does not need it. Nothing of a provider that
+is switched off is imported.
 """
 
 import importlib
@@ -121,6 +122,8 @@ class Provider(Protocol):
     """Whether it takes payments that renew nothing, which gifts are."""
     trials: bool
     """Whether it gives days for free."""
+    codes: bool
+    """Whether a discount can be had on its page."""
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Event:
         """The event in these raw bytes, proven to be the provider's own; raises RefusedError otherwise."""
@@ -188,12 +191,12 @@ def names() -> list[str]:
 
 
 def opened(conf: settings.Settings, book: catalogue.Catalogue) -> tuple[Provider, ...]:
-    """The providers that are switched on, ready to be asked; none where members cannot pay."""
+    """The providers that are switched on, ready to be asked, those with a door first; none where nobody can pay."""
     found: list[Provider] = []
     for name in names():
-        if getattr(conf, name):
-            found.append(importlib.import_module(f"{__name__}.{name}").open_provider(conf, book))  # noqa: PERF401 - typed
-    return tuple(found)
+        made = importlib.import_module(f"{__name__}.{name}").open_provider(conf, book) if getattr(conf, name) else None
+        found += [made] if made is not None else []
+    return tuple(sorted(found, key=lambda one: one.inbox != one.name))
 
 
 def _switches() -> set[str]:

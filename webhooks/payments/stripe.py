@@ -42,7 +42,7 @@ class Stripe:
     once = True
     name = inbox = "stripe"
     asks = ""
-    trials = True
+    trials = codes = True
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
         self.origins = _origins(conf.stripe_api_url)

@@ -21,7 +21,7 @@ LOOK = "look"
 """The kind of an inbox item by which we ask ourselves to look, and which no provider sent."""
 # What a list does not say, or what says nothing about access.
 _ELSEWHERE = {"read_at", "session_id", "hold", "claims", "card", "card_expires"}
-_TAKEN_BACK = {"refunded", "disputed"}
+_NO_MONEY = {"refunded", "disputed", "pending"}
 _NAMED = 3
 
 
@@ -61,10 +61,10 @@ async def concerns_us(session: AsyncSession, snapshot: rule.Snapshot, book: cata
 
 
 def to_be_read(row: Subscription | None, payments: Collection[str], marked: Collection[str], *, live: bool) -> bool:
-    """Whether a list is not enough to tell what the subscription is worth: somebody wants money of it back."""
+    """Whether a list is not enough to tell what the subscription is worth: money has not arrived, or is wanted back."""
     if row is None or not set(payments).isdisjoint(marked):
         return True
-    return live and bool(row.claims or row.snapshot.get("hold") in _TAKEN_BACK)
+    return live and bool(row.claims or row.snapshot.get("hold") in _NO_MONEY)
 
 
 def _worth(row: Subscription, snapshot: rule.Snapshot, book: catalogue.Catalogue, grace_days: int) -> datetime | None:

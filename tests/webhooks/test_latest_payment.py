@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.sandbox import stripe_routes
 from tests.webhooks.conftest import World
 
 HOUR, DAY = 3600, 86_400
@@ -50,3 +51,23 @@ async def test_s19_a_refund_in_the_hour_before_the_charge_counts(world: World, a
     world.stripe.refund(sub, amount)
     await world.settle()
     assert bool(await world.plans_of(anna)) == (amount is not None)
+
+
+async def test_s12_a_change_of_plan_does_not_stand_in_for_a_first_payment_that_is_on_its_way(world: World) -> None:
+    anna = await world.member()
+    monthly = world.stripe.account.all("price")[0]["id"]
+    yearly = world.stripe.add_price(29_000, "usd", "year")
+    page = await world.checkout(anna)
+    lines = world.stripe.account.secret(page)["lines"]
+    lines[0]["price"] = yearly
+    sub = world.stripe.pay(page, "sepa")
+    assert sub is not None
+    await world.settle()
+    item = [("items[0][id]", sub["items"]["data"][0]["id"]), ("items[0][price]", monthly)]
+    stripe_routes.answer(world.stripe.account, "POST", f"/v1/subscriptions/{sub['id']}", item)
+    await world.settle()
+    assert world.stripe.account.get("invoice", sub["latest_invoice"])["status"] == "paid"
+    assert await world.plans_of(anna) == set()
+    world.stripe.settle_debit(page)
+    await world.settle()
+    assert await world.plans_of(anna) == {"signals"}

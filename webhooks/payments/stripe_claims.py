@@ -19,12 +19,16 @@ async def hold(v1: Any, subscription: Mapping[str, Any], known: Iterable[str]) -
 
     A full refund counts for the latest payment, a dispute for each; `known` are claims from before.
     """
-    if stripe_objects.first_payment_open(subscription):
+    if stripe_objects.is_first_and_open(subscription.get("latest_invoice")):
         return Hold("pending", tuple(known))
     word, claims = "", dict.fromkeys(known)
     latest = stripe_objects.payment_intents(subscription.get("latest_invoice"))
-    if claims and not latest:  # the latest invoice brought no money (yet), so the latest payment is an earlier one
-        latest = await _last_paid(v1, subscription)
+    if not latest and not stripe_objects.is_first(subscription.get("latest_invoice")):
+        # The latest invoice brought no money, or none yet: what counts is the payment before it, if there was one.
+        bills = await _invoices(v1, subscription)
+        latest = next(filter(None, map(stripe_objects.payment_intents, bills)), [])
+        if not latest and any(map(stripe_objects.is_first_and_open, bills)):
+            return Hold("pending", tuple(known))
     for intent in latest:
         expanded: Any = {"expand": ["latest_charge"]}
         found = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
@@ -39,11 +43,12 @@ async def hold(v1: Any, subscription: Mapping[str, Any], known: Iterable[str]) -
     return Hold(word, tuple(claims))
 
 
-async def _last_paid(v1: Any, subscription: Mapping[str, Any]) -> list[str]:
-    """The payments of the newest invoice that was paid with money."""
-    wanted: Any = {"subscription": subscription["id"], "status": "paid", "expand": ["data.payments"], "limit": 20}
+async def _invoices(v1: Any, subscription: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The subscription's invoices, the newest first, each with its payments."""
+    wanted: Any = {"subscription": subscription["id"], "expand": ["data.payments"], "limit": 100}
     rows = stripe_wire.plain(await stripe_wire.answered(v1.invoices.list_async(wanted)))
-    return next(filter(None, map(stripe_objects.payment_intents, rows.get("data", []))), [])
+    found: list[dict[str, Any]] = rows.get("data", [])
+    return found
 
 
 async def _disputed(v1: Any, intent: str) -> bool:

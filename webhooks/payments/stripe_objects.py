@@ -73,12 +73,14 @@ def payment_intents(invoice: Any) -> list[str]:
     return [found for found in map(_id, [*new, invoice.get("payment_intent")]) if found]
 
 
-def first_payment_open(subscription: Obj) -> bool:
+def is_first(invoice: Any) -> bool:
+    """Whether this is the very first invoice of its subscription."""
+    return isinstance(invoice, Mapping) and invoice.get("billing_reason") == "subscription_create"
+
+
+def is_first_and_open(invoice: Any) -> bool:
     """Whether the money of the very first invoice has not arrived (bank debits take days and may be refused)."""
-    invoice = subscription.get("latest_invoice")
-    if not isinstance(invoice, Mapping) or invoice.get("billing_reason") != "subscription_create":
-        return False
-    return invoice.get("status") in {"draft", "open", "uncollectible", "void"}
+    return is_first(invoice) and invoice.get("status") in {"draft", "open", "uncollectible", "void"}
 
 
 def is_disputed(disputes: Iterable[Obj]) -> bool:
@@ -88,7 +90,7 @@ def is_disputed(disputes: Iterable[Obj]) -> bool:
 
 def listed(subscription: Obj, *, known: frozenset[str], read_at: datetime) -> payments.Listed:
     """The subscription as it stands in a list, with its latest invoice."""
-    hold = "pending" if first_payment_open(subscription) else ""
+    hold = "pending" if is_first_and_open(subscription.get("latest_invoice")) else ""
     found = snapshot(subscription, known=known, hold=hold, read_at=read_at)
     return payments.Listed(found, tuple(payment_intents(subscription.get("latest_invoice"))))
 

@@ -93,7 +93,7 @@ async def test_upgrade_charges_to_the_cent_what_was_shown(world: World) -> None:
     anna, sub, url = await starts(world, since=10 * DAY + 12_345)
     before = len(stripe_billing.invoices_of(world.stripe.account, sub))
     shown, said = await chosen(world, url, "pro")
-    (due,) = re.findall(r"Change it and pay (\S+) USD", said)
+    (due,) = re.findall(r"Change and pay (\S+) USD", said)
     assert "Next charge: 59.00 USD on 15 Feb 2026" in said
     assert len(stripe_billing.invoices_of(world.stripe.account, sub)) == before
 
@@ -130,7 +130,7 @@ async def test_longer_period_is_charged_at_once_with_the_rest_credited(world: Wo
     anna, sub, url = await starts(world, since=10 * DAY)
     shown, said = await chosen(world, url, "basic", 1)
     assert "Unused time" in said
-    (due,) = re.findall(r"Change it and pay (\S+) USD", said)
+    (due,) = re.findall(r"Change and pay (\S+) USD", said)
     assert (await post(world, shown))[0] == 303
     assert f"{latest(world, sub)['amount_paid'] / 100:.2f}" == due
     row = await world.row(anna)

@@ -17,7 +17,7 @@ from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_crowd as crowd
 from tests.sandbox import stripe_lifecycle as lifecycle
-from tests.sandbox import stripe_pages, stripe_server, stripe_shapes
+from tests.sandbox import stripe_pages, stripe_portal, stripe_server, stripe_shapes
 from tests.sandbox import stripe_paying as paying
 from tests.sandbox import stripe_prices as prices
 from tests.sandbox.history import History
@@ -66,7 +66,7 @@ class Stripe:
 
     def _site(self) -> web.Application:
         app = web.Application()
-        app.add_routes(stripe_pages.routes(self.account))
+        app.add_routes(stripe_pages.routes(self.account) + stripe_portal.routes(self.account))
         app.router.add_route("*", "/v1/{tail:.*}", self.api.reply)
         app.on_shutdown.append(self.api.release)
 

@@ -7,7 +7,7 @@ from tests.sandbox import stripe_money, stripe_shapes
 from tests.sandbox import stripe_prices as prices
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_routes import route
-from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, need, truth, whole
+from tests.sandbox.stripe_wire import ApiError, Obj, merge_metadata, missing, need, truth, whole
 
 
 def _copied(target: Obj, params: Obj, names: str) -> Obj:
@@ -137,12 +137,31 @@ def _portal(acc: Account, params: Obj, _: str) -> Obj:
     else:
         configuration = default_configuration(acc)
     back = params.get("return_url") or configuration["default_return_url"]
-    flow = params.get("flow_data") or None
+    flow = _flow(acc, params["customer"], params["flow_data"]) if params.get("flow_data") else None
     return acc.add(
         stripe_money.portal_session(
             acc, params["customer"], configuration["id"], back, flow=flow, locale=params.get("locale")
         )
     )
+
+
+def _flow(acc: Account, customer: str, wanted: Obj) -> Obj:
+    need(wanted, "type")
+    if wanted["type"].startswith("subscription_"):
+        need(wanted, wanted["type"])
+        sub = acc.get("subscription", wanted[wanted["type"]]["subscription"], "flow_data", 400)
+        if sub["customer"] != customer:
+            raise missing("subscription", sub["id"], "flow_data", 400)
+    names = "customer_update subscription_cancel subscription_pause subscription_update subscription_update_confirm"
+    flow = stripe_shapes.blank(names, type=wanted["type"]) | {k: v for k, v in wanted.items() if k in names.split()}
+    if flow["subscription_cancel"]:
+        flow["subscription_cancel"].setdefault("retention", None)
+    if flow["subscription_update_confirm"]:
+        flow["subscription_update_confirm"].setdefault("discounts", None)
+        for item in flow["subscription_update_confirm"]["items"]:
+            item.update(price=item.get("price"), quantity=whole(item, "quantity"))
+    after = {"type": "portal_homepage", **(wanted.get("after_completion") or {})}
+    return flow | {"after_completion": stripe_shapes.blank("hosted_confirmation redirect") | after}
 
 
 def default_configuration(acc: Account) -> Obj:

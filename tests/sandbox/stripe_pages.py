@@ -1,17 +1,14 @@
-"""The pages that a member sees at the stand-in: pay, and look after a plan."""
+"""The page on which a member pays at the stand-in, and what all of its pages look like."""
 
 import html
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from aiohttp import web
 
-from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_discounts as discounts
-from tests.sandbox import stripe_lifecycle as lifecycle
 from tests.sandbox import stripe_paying as paying
 from tests.sandbox.stripe_account import Account
 from tests.sandbox.stripe_wire import ApiError, Obj
@@ -175,7 +172,7 @@ def _open_session(acc: Account, request: web.Request) -> Obj | web.Response:
 
 
 def routes(acc: Account) -> list[web.RouteDef]:
-    """The hosted pages of this account."""
+    """The hosted pages on which members pay."""
 
     async def see_pay(request: web.Request) -> web.Response:
         session = _open_session(acc, request)
@@ -190,8 +187,6 @@ def routes(acc: Account) -> list[web.RouteDef]:
     return [
         web.get("/pay/{session}", see_pay),
         web.post("/pay/{session}", do_pay),
-        web.get("/portal/{portal}", _portal(acc, lambda portal, _: portal_page(acc, portal))),
-        web.post("/portal/{portal}", _portal(acc, lambda portal, form: _change_plan(acc, portal, form))),
     ]
 
 
@@ -215,67 +210,3 @@ def _pay(acc: Account, session: Obj, form: dict[str, str]) -> web.Response:
     if made is None:
         return pay_page(acc, session, "Your card was declined. Nothing was charged; try another card.", form)
     raise web.HTTPSeeOther(paid_url(session))
-
-
-# --- the portal
-
-
-def _portal(
-    acc: Account, show: Callable[[Obj, dict[str, str]], web.Response]
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def reply(request: web.Request) -> web.Response:
-        form = {key: str(value) for key, value in (await request.post()).items()}
-        acc.catch_up()
-        try:
-            portal = acc.get("billing_portal.session", request.match_info["portal"])
-        except ApiError:
-            return gone("There is no such page. Ask for a new link.")
-        return show(portal, form)
-
-    return reply
-
-
-def portal_page(acc: Account, portal: Obj) -> web.Response:
-    """The page where a member ends or keeps a plan."""
-    plans = [sub for sub in acc.all("subscription") if sub["customer"] == portal["customer"]]
-    features = acc.get("billing_portal.configuration", portal["configuration"])["features"]
-    may_cancel = features["subscription_cancel"]["enabled"] is True
-    body = "".join(_plan(acc, sub, may_cancel=may_cancel) for sub in plans)
-    if portal["return_url"]:
-        host = html.escape(portal["return_url"].split("//")[-1].split("/")[0])
-        body += f'<p><a id=back href="{html.escape(portal["return_url"])}">Back to {host}</a></p>'
-    return shell("Your plan – Stripe sandbox", body or "<section><h1>No plan yet</h1></section>")
-
-
-def _plan(acc: Account, sub: Obj, *, may_cancel: bool) -> str:
-    price = sub["items"]["data"][0]["price"]
-    name = html.escape(acc.get("product", price["product"])["name"])
-    cost = f"{money(price['unit_amount'], price['currency'])} {cycle(price)}"
-    over, planned = sub["status"] in lifecycle.OVER, sub["cancel_at"] is not None
-    if over:
-        words, action = f"Ended on {day(sub['ended_at'])}", ""
-    elif planned:
-        words, action = f"Ends on {day(sub['cancel_at'])}", "renew"
-    else:
-        words, action = f"Renews on {day(billing.period_end(sub))}", "cancel" if may_cancel else ""
-    label = {"renew": "Renew plan", "cancel": "Cancel plan"}.get(action, "")
-    button = f"<button name=action value={action}>{label}</button>" if action else ""
-    hidden = f'<input type=hidden name=subscription value="{sub["id"]}">'
-    status = html.escape(sub["status"].replace("_", " "))
-    return (
-        f"<section><h1>{name}</h1><p>{cost}</p><p class=soft>{words} · {status}</p>"
-        f"<form method=post>{hidden}{button}</form></section>"
-    )
-
-
-def _change_plan(acc: Account, portal: Obj, form: dict[str, str]) -> web.Response:
-    sub = acc.tables.get("subscription", {}).get(form.get("subscription", ""))
-    if sub is None or sub["customer"] != portal["customer"] or sub["status"] in lifecycle.OVER:
-        return gone("This plan cannot be changed.", 400)
-    wanted = acc.get("billing_portal.configuration", portal["configuration"])["features"]["subscription_cancel"]
-    if form.get("action") == "renew":
-        lifecycle.plan_end(acc, sub, None, flag=False)
-    elif form.get("action") == "cancel" and wanted["enabled"] is True:
-        later = wanted.get("mode", "at_period_end") == "at_period_end"
-        lifecycle.cancel(acc, sub, at_period_end=later, as_cancel_at=acc.portal_cancel_field == "cancel_at")
-    raise web.HTTPSeeOther(f"/portal/{portal['id']}")

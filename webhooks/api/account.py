@@ -1,13 +1,16 @@
 """The caller's own affairs over the API: what they have, what was sent to them, and the way to pay."""
 
 from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import urlencode
 
 from pydantic import Field
 from sqlalchemy import select
 
-from core import access
+from core import access, models, sold
 from core.billing import links, plans, subscriptions
 from core.models import Delivery
+from webhooks import choosing
 from webhooks.api import frame, shapes
 
 _LIFE = timedelta(hours=24)
@@ -29,6 +32,16 @@ class Order(frame.Shape):
         "", description="A plan's key; may be left out where only one plan is sold.", examples=["signals"],
         max_length=24, pattern=r"^[a-z0-9_-]*$",
     )  # fmt: skip
+    period: Literal["month", "quarter", "year"] | None = Field(
+        None, description="How long one payment shall last; the plan's first price without it."
+    )
+    currency: str = Field(
+        "", description="Which money to pay with; that of the price without it.", examples=["USD"],
+        pattern=r"^([A-Za-z]{3})?$",
+    )  # fmt: skip
+    seats: int | None = Field(
+        None, ge=1, le=1000, description="For a team plan, how many seats; the fewest that are sold without it."
+    )
 
 
 class Holding(shapes.Form):
@@ -130,17 +143,40 @@ async def checkout(call: frame.Call) -> frame.Reply:
     """A link to the page on which the caller can subscribe, made as the chat makes it."""
     stack, member = call.here.stack, call.caller.member_id
     async with stack.db.reading() as session:
-        on_offer = [one for one in await plans.offers(session, stack.catalogue) if one.price]
+        every = [choosing.purchasable(call.here, one) for one in await plans.offers(session, stack.catalogue)]
+        on_offer = [one for one in every if one.prices]
         if not call.here.providers or not on_offer:
             raise frame.RefusalError(409, "not_selling", "Nothing can be bought now; ask the operator.")
         offer = _chosen(call.body.plan, on_offer)
+        price, wish = _wished(call.body, offer)
         if await subscriptions.running(session, member, offer.plan.key):
             text = f"You subscribe to {offer.plan.name} already; /billing in the bot's private chat manages it."
             raise frame.RefusalError(409, "subscribed", text)
-    url = links.checkout_url(stack.settings, member, offer.plan.key, now=call.here.now)
-    price = plans.words(offer.price) if offer.price else ""
-    made = Checkout(url=url, plan=offer.plan.key, price=price, expires_at=call.here.now + _LIFE)
+    url = links.checkout_url(stack.settings, member, offer.plan.key, now=call.here.now) + wish
+    seat = " per seat" if offer.plan.seats else ""
+    said = plans.words(price) + seat
+    made = Checkout(url=url, plan=offer.plan.key, price=said, expires_at=call.here.now + _LIFE)
     return frame.Reply(made, 201, {"Location": url})
+
+
+def _wished(order: Order, offer: plans.Offer) -> tuple[models.PlanPrice, str]:
+    """The price that was asked for, and what the page's address must say so that it is chosen there."""
+    unit = sold.CYCLES[order.period] if order.period else None
+    fits = [
+        price
+        for price in offer.prices
+        if (unit is None or (price.interval, price.interval_count) == unit)
+        and (price.currency == order.currency.upper() or (not order.currency and price.main))
+    ]
+    if not fits:
+        raise frame.RefusalError(404, "not_found", f"body: {offer.plan.name} costs {plans.summary(offer)}.")
+    seats = offer.plan.seats
+    if order.seats is not None and not (seats and seats.least <= order.seats <= seats.most):
+        sells = f"{seats.least} to {seats.most} seats" if seats else "no seats"
+        raise frame.RefusalError(404, "not_found", f"body.seats: {offer.plan.name} sells {sells}.")
+    said = {"price": fits[0].price_id, "currency": fits[0].currency, "seats": order.seats}
+    asked = order.period or order.currency or order.seats
+    return fits[0], "?" + urlencode({name: value for name, value in said.items() if value}) if asked else ""
 
 
 def _chosen(key: str, on_offer: list[plans.Offer]) -> plans.Offer:

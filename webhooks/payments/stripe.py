@@ -102,7 +102,18 @@ class Stripe:
         if not row:
             return None
         hold, claims = await stripe_claims.hold(self._v1, row, subject.claims)
-        return stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session, claims=claims)
+        said = stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session, claims=claims)
+        return replace(said, action_required=await self._action(row))
+
+    async def _action(self, row: Mapping[str, Any]) -> bool:
+        """Whether the bank wants the payment that is open to be confirmed."""
+        if row.get("status") != "past_due":
+            return False
+        for intent in stripe_objects.payment_intents(row.get("latest_invoice"), "open"):
+            found = stripe_wire.plain(await stripe_wire.answered(self._v1.payment_intents.retrieve_async(intent)))
+            if found.get("status") == "requires_action":
+                return True
+        return False
 
     async def _billed(self, subject: payments.Subject) -> str:
         """The subscription behind an invoice or a payment; empty when it was for something else."""

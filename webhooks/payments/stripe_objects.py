@@ -65,9 +65,9 @@ def session_state(session: Obj) -> str:
     return "paid" if session.get("payment_status") in {"paid", "no_payment_required"} else "pending"
 
 
-def payment_intents(invoice: Any) -> list[str]:
-    """The payments with which this invoice was paid."""
-    if not isinstance(invoice, Mapping) or invoice.get("status") != "paid":
+def payment_intents(invoice: Any, status: str = "paid") -> list[str]:
+    """The payments with which this invoice was paid; with the status "open", those that it waits for."""
+    if not isinstance(invoice, Mapping) or invoice.get("status") != status:
         return []
     new = [(row.get("payment") or {}).get("payment_intent") for row in (invoice.get("payments") or {}).get("data", [])]
     return [found for found in map(_id, [*new, invoice.get("payment_intent")]) if found]

@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.sandbox import stripe_billing as billing
 from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_catalogue as catalogue
+from tests.sandbox import stripe_change as change
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_crowd as crowd
@@ -35,7 +36,8 @@ class Stripe:
     Settings, to be set before use: `account.draft_seconds` (3600: a renewal's invoice is charged an hour after the
     period ends), `account.retry_days` (3, 5, 7), `account.after_retries` ("cancel", "unpaid" or "past_due"),
     `account.async_days` (3), `account.async_status` ("active": Stripe's status while a slow debit is pending),
-    `account.portal_cancel_field` ("cancel_at_period_end" or "cancel_at").
+    `account.portal_cancel_field` ("cancel_at_period_end" or "cancel_at"), `account.upcoming_days` (0: no
+    `invoice.upcoming` before a renewal), `account.tax_active` (Stripe Tax can be used), `account.tax_percent` (0).
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Stripe:
             "invoice": lifecycle.invoice_step,
             "checkout.session": paying.session_step,
         }
+        self.account.upcoming = lambda sub: change.preview(self.account, {"subscription": sub["id"]})
         self.webhook_url: str | None = None
         self.secrets = [webhook_secret]
         self.delivery = Delivery(self.account, self._targets)

@@ -53,6 +53,8 @@ class Account:
         self.async_days = 3
         self.async_status = "active"
         self.portal_cancel_field = "cancel_at_period_end"
+        self.upcoming_days = 0
+        self.upcoming: Callable[[Obj], Obj] = dict
         self.tax_active = True
         self.tax_percent = 0
         self._base = now

@@ -23,7 +23,26 @@ def subscription_due(acc: Account, sub: Obj) -> int | None:
     hidden = acc.secret(sub["id"])
     times = [item["current_period_end"] for item in sub["items"]["data"]]
     times += [sub["cancel_at"], (sub["pause_collection"] or {}).get("resumes_at"), hidden.get("trial_notice_at")]
+    times.append(_notice_at(acc, sub))
     return min(int(time) for time in times if time is not None)
+
+
+def _notice_at(acc: Account, sub: Obj) -> int | None:
+    """When `invoice.upcoming` is told, where the operator has switched it on; once for each period."""
+    end = min(int(item["current_period_end"]) for item in sub["items"]["data"])
+    told = acc.secret(sub["id"]).get("upcoming_told") == end
+    if not acc.upcoming_days or told or sub["cancel_at"] or sub["status"] != "active":
+        return None
+    return end - acc.upcoming_days * DAY
+
+
+def _tell_upcoming(acc: Account, sub: Obj) -> None:
+    if (_notice_at(acc, sub) or math.inf) > acc.now():
+        return
+    acc.secret(sub["id"])["upcoming_told"] = min(int(item["current_period_end"]) for item in sub["items"]["data"])
+    invoice = acc.upcoming(sub)
+    del invoice["id"]
+    acc.emit("invoice.upcoming", invoice)
 
 
 def subscription_step(acc: Account, sub: Obj) -> None:
@@ -32,6 +51,7 @@ def subscription_step(acc: Account, sub: Obj) -> None:
     if (hidden.get("trial_notice_at") or math.inf) <= now:
         hidden["trial_notice_at"] = None
         acc.emit("customer.subscription.trial_will_end", sub)
+    _tell_upcoming(acc, sub)
     if ((sub["pause_collection"] or {}).get("resumes_at") or math.inf) <= now:
         with acc.changing(sub, UPDATED):
             sub["pause_collection"] = None

@@ -26,7 +26,7 @@ main{max-width:27rem;margin:2rem auto;padding:0 1rem}section{background:var(--ca
 border-radius:14px;padding:1.5rem;margin-bottom:1rem}h1{font-size:1.15rem;margin:0 0 .3rem}p{margin:.3rem 0}
 .price{font-size:2rem;font-weight:700;margin:.2rem 0}.soft{color:var(--soft)}.bad{color:var(--bad);font-weight:600}
 label{display:block;margin:.9rem 0 .3rem;color:var(--soft);font-size:.9rem}label.tick{color:var(--ink);font-size:1rem}
-input[type=text],input[type=email],input[type=number]{width:100%;font:inherit;padding:.65rem .75rem;
+input[type=text],input[type=email],input[type=number],select{width:100%;font:inherit;padding:.65rem .75rem;
 border:1px solid var(--line);border-radius:9px;background:transparent;color:inherit}
 button{width:100%;font:inherit;font-weight:600;padding:.8rem;border-radius:9px;border:1px solid var(--line);
 background:transparent;color:inherit;margin-top:.8rem;cursor:pointer}button.go{background:var(--go);color:#fff;border:0}

@@ -202,3 +202,16 @@ async def test_ending_now_can_leave_credit(world: World) -> None:
     await world.v1.subscriptions.cancel_async(sub.id, {"prorate": True, "invoice_now": True})
     buyer = await world.v1.customers.retrieve_async(sub.customer)
     assert buyer.balance == -2900
+
+
+async def test_renewal_is_announced_where_the_operator_switched_it_on(world: World) -> None:
+    world.sandbox.account.upcoming_days = 7
+    sub = await world.subscriber()
+    end = sub["items"].data[0].current_period_end
+    await world.sandbox.advance(end - world.sandbox.now() - 7 * DAY - 1)
+    assert "invoice.upcoming" not in world.inbox.types()
+    await world.sandbox.advance(1)
+    shown = world.inbox.last("invoice.upcoming")["data"]["object"]
+    assert (shown["total"], shown["period_end"], "id" in shown) == (2900, end, False)
+    await world.sandbox.advance(40 * DAY)
+    assert world.inbox.types().count("invoice.upcoming") == 2

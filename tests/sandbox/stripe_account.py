@@ -91,6 +91,10 @@ class Account:
                 self.index.setdefault((kind, field, obj[field]), []).append(name)
         table[name] = obj
 
+    def having(self, kind: str, field: str, value: Any) -> list[Obj]:
+        """The objects whose indexed field has this value, newest first."""
+        return list(self.newest(kind, self.index.get((kind, field, value), [])))
+
     def newest(self, kind: str, narrowed: list[str] | None = None, after: str | None = None) -> Iterator[Obj]:
         """Objects from the newest to the oldest, one by one, those after this id: a page costs what it shows."""
         order = self.order.get(kind, []) if narrowed is None else narrowed

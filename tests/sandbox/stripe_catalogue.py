@@ -66,9 +66,8 @@ def _change_customer(acc: Account, params: Obj, object_id: str) -> Obj:
 def _delete_customer(acc: Account, params: Obj, object_id: str) -> Obj:
     """Stripe ends all subscriptions of a deleted customer at once."""
     customer = acc.get("customer", object_id)
-    for sub in acc.all("subscription"):
-        if sub["customer"] == object_id:
-            lifecycle.end(acc, sub, "cancellation_requested")
+    for sub in acc.having("subscription", "customer", object_id):
+        lifecycle.end(acc, sub, "cancellation_requested")
     acc.emit("customer.deleted", customer)
     return _deleted(acc, "customer", object_id)
 
@@ -94,6 +93,8 @@ def _coupon(acc: Account, params: Obj, _: str) -> Obj:
     fields |= {"percent_off": float(percent) if percent else None, "currency": params.get("currency")}
     coupon = stripe_shapes.coupon(acc, id=params.get("id"), duration=duration, **fields)
     merge_metadata(coupon, params)
+    others = {name.lower(): whole(one, "amount_off") for name, one in (params.get("currency_options") or {}).items()}
+    acc.secret(coupon["id"])["options"] = others
     acc.emit("coupon.created", acc.add(coupon))
     return coupon
 
@@ -109,8 +110,12 @@ def _promotion_code(acc: Account, params: Obj, _: str) -> Obj:
     limits = {name: whole(params, name) for name in ("expires_at", "max_redemptions")}
     code = stripe_shapes.promotion_code(acc, coupon["id"], text, customer=params.get("customer"), **limits)
     code["active"] = truth(params, "active", True)
-    limit = whole(params.get("restrictions") or {}, "minimum_amount")
-    code["restrictions"]["minimum_amount"] = limit
+    wanted = params.get("restrictions") or {}
+    code["restrictions"].update(
+        minimum_amount=whole(wanted, "minimum_amount"),
+        minimum_amount_currency=wanted.get("minimum_amount_currency"),
+        first_time_transaction=truth(wanted, "first_time_transaction"),
+    )
     merge_metadata(code, params)
     acc.emit("promotion_code.created", acc.add(code))
     return code

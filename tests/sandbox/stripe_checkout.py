@@ -199,8 +199,8 @@ def _currency(acc: Account, params: Obj, lines: list[Obj]) -> str | None:
     buyer: Any = acc.tables.get("customer", {}).get(params.get("customer") or "")
     if not buyer or not found or params.get("mode") != "subscription":
         return found
-    for sub in acc.all("subscription"):
-        if sub["customer"] == buyer["id"] and sub["status"] not in lifecycle.OVER and sub["currency"] != found:
+    for sub in acc.having("subscription", "customer", buyer["id"]):
+        if sub["status"] not in lifecycle.OVER and sub["currency"] != found:
             message = (
                 "You cannot combine currencies on a single customer. This customer has an active subscription with"
                 f" currency {sub['currency']}."

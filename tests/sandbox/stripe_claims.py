@@ -19,8 +19,8 @@ def charge_of(acc: Account, ref: str) -> Obj:
         ref = session["invoice"] or session["payment_intent"] or ref
     if ref.startswith("in_"):
         ref = billing.intent_of(acc, acc.get("invoice", ref))["id"]
-    for charge in acc.all("charge"):
-        if charge["payment_intent"] == ref and charge["paid"]:
+    for charge in acc.having("charge", "payment_intent", ref):
+        if charge["paid"]:
             return charge
     raise missing("charge", ref)
 
@@ -77,7 +77,7 @@ def dispute(acc: Account, ref: str, outcome: str = "open") -> Obj:
     A dispute is opened first if the charge has none that is still open.
     """
     charge = charge_of(acc, ref)
-    current = next((d for d in acc.all("dispute") if d["charge"] == charge["id"] and d["status"] not in CLOSED), None)
+    current = next((d for d in acc.having("dispute", "charge", charge["id"]) if d["status"] not in CLOSED), None)
     if current is None:
         current = _open(acc, charge, inquiry=outcome in {"inquiry", "warning_closed"})
     elif outcome == "open" and current["status"].startswith("warning_"):

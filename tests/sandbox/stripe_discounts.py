@@ -61,7 +61,11 @@ def _usable(acc: Account, code: Obj, session: Obj) -> bool:
 
 
 def _bought_before(acc: Account, customer: str | None) -> bool:
-    return customer is not None and any(row["customer"] == customer and row["paid"] for row in acc.all("charge"))
+    """Stripe counts a paid invoice of nothing, such as a trial's, as well."""
+    if customer is None:
+        return False
+    charged, billed = acc.having("charge", "customer", customer), acc.having("invoice", "customer", customer)
+    return any(row["paid"] for row in charged) or any(row["status"] == "paid" for row in billed)
 
 
 def _left(acc: Account, row: Obj) -> bool:

@@ -50,7 +50,7 @@ def portal_page(acc: Account, portal: Obj, problem: str = "") -> web.Response:
     """The member's plans, card and invoices, as far as the operator's configuration shows them."""
     features, flow = _features(acc, portal), portal["flow"] or {"type": ""}
     only = (flow.get(flow["type"]) or {}).get("subscription")
-    plans = [sub for sub in acc.all("subscription") if sub["customer"] == portal["customer"]]
+    plans = acc.having("subscription", "customer", portal["customer"])
     body = f"<p class=bad role=alert id=problem>{html.escape(problem)}</p>" if problem else ""
     body += "".join(_plan(acc, sub, features, flow) for sub in plans if only in (None, sub["id"]))
     if features["payment_method_update"]["enabled"] is True or flow["type"] == "payment_method_update":
@@ -140,7 +140,7 @@ def _card(acc: Account, plans: list[Obj]) -> str:
 
 
 def _invoices(acc: Account, customer: str) -> str:
-    rows = list(acc.newest("invoice", acc.index.get(("invoice", "customer", customer), [])))
+    rows = acc.having("invoice", "customer", customer)
     shown = "".join(
         f"<p>{pages.day(row['created'])} · {pages.money(row['total'], row['currency'])}"
         f" <span class=soft>{row['status']}</span></p>"
@@ -200,8 +200,7 @@ def _use_card(acc: Account, portal: Obj, form: dict[str, str]) -> None:
     method = cards.keep(acc, buyer["id"], number, (int(month), int(year)))
     with acc.changing(buyer, "customer.updated"):
         buyer["invoice_settings"]["default_payment_method"] = method["id"]
-    for name in acc.index.get(("subscription", "customer", buyer["id"]), []):
-        sub = acc.get("subscription", name)
+    for sub in acc.having("subscription", "customer", buyer["id"]):
         if sub["status"] not in lifecycle.OVER:
-            acc.secret(name)["failing"] = 0 if cards.works(acc, method["id"]) else 10**9
+            acc.secret(sub["id"])["failing"] = 0 if cards.works(acc, method["id"]) else 10**9
             lifecycle.set_fields(acc, sub, default_payment_method=method["id"])

@@ -115,6 +115,8 @@ async def test_team_buys_as_many_seats_as_it_chooses(world: World) -> None:
     await world.http.post(session.url, data={"quantity": "4", "card": GOOD}, allow_redirects=False)
     sub = (await world.v1.subscriptions.list_async({})).data[0]
     assert sub["items"].data[0].quantity == 4
+    sold = (await world.v1.checkout.sessions.line_items.list_async(session.id)).data[0]
+    assert (sold.quantity, sold.amount_total, sold.adjustable_quantity.maximum) == (4, 4 * 2900, 9)
     assert world.history.of("stripe_paid")[0]["amount"] == 4 * 2900
 
 
@@ -153,6 +155,37 @@ async def test_preset_promotion_code_reduces_the_order(world: World) -> None:
     world.sandbox.pay(session.id)
     await world.sandbox.advance(32 * DAY)
     assert world.history.of("stripe_renewed")[0]["amount"] == 2320
+
+
+async def test_code_for_newcomers_is_refused_to_a_member_who_had_a_trial(world: World) -> None:
+    coupon = await world.v1.coupons.create_async({"percent_off": 20, "duration": "once"})
+    wanted = {
+        "promotion": {"type": "coupon", "coupon": coupon.id},
+        "code": "NEW",
+        "restrictions": {"first_time_transaction": True},
+    }
+    code = await world.v1.promotion_codes.create_async(wanted)
+    first = await world.session(discounts=[{"promotion_code": code.id}], subscription_data={"trial_period_days": 7})
+    sub = world.sandbox.pay(first.id)
+    assert sub is not None
+    with pytest.raises(vendor.InvalidRequestError, match="invalid"):
+        await world.session(customer=sub["customer"], discounts=[{"promotion_code": code.id}])
+
+
+async def test_coupon_takes_off_its_amount_in_each_of_its_currencies(world: World) -> None:
+    price = world.sandbox.add_price(2900, currency_options={"usd": 3100})
+    coupon = await world.v1.coupons.create_async(
+        {
+            "amount_off": 500,
+            "currency": "eur",
+            "duration": "once",
+            "currency_options": {"usd": {"amount_off": 600}},
+        }
+    )
+    for currency, total in (("eur", 2400), ("usd", 2500)):
+        lines = [{"price": price["id"], "quantity": 1}]
+        session = await world.session(line_items=lines, currency=currency, discounts=[{"coupon": coupon.id}])
+        assert session.amount_total == total
 
 
 async def test_tax_is_on_top_where_the_operator_switched_it_on(world: World) -> None:

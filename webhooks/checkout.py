@@ -124,8 +124,8 @@ async def pay_page(here: site.Site, provider: payments.Provider, member_id: int,
             return row.url
         elif url := await _open(here, provider, _order(here, row, choice.plan, terms[0])):
             return url
-        else:
-            terms = terms[1:] or terms  # the next attempt has a key of its own, and asks for less
+        elif url is None:
+            terms = terms[1:] or terms  # what was refused is not asked for again
     raise errors.UnreachableError("The provider makes no checkout now.")
 
 
@@ -140,14 +140,14 @@ async def _terms(
     return list(dict.fromkeys([(customer, promotion), (customer, ""), ("", promotion), ("", "")]))
 
 
-async def _open(here: site.Site, provider: payments.Provider, order: payments.Order) -> str:
-    """The address of the order's page; empty when the provider will not make it, or another click has closed it."""
+async def _open(here: site.Site, provider: payments.Provider, order: payments.Order) -> str | None:
+    """The address of the order's page; None when the provider refuses it, empty when it may be asked again."""
     row = order.checkout
     try:
         made = await provider.checkout(order)
     except (payments.ConflictError, errors.RefusedError) as error:
         await _given_up(here, row, error)
-        return ""
+        return None if isinstance(error, errors.RefusedError) else ""
     async with here.stack.db.transaction() as session:
         still = await checkouts.opened(
             session, row.id, session_id=made.session_id, url=made.url, expires_at=made.expires_at

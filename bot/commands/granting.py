@@ -9,7 +9,7 @@ from bot import messages
 from bot.commands import asking
 from bot.messages import inquiry, operators
 from core import access, catalogue, errors, grants, members, models, places, rights
-from core.billing import subscriptions
+from core.billing import reasons
 
 _MOST_DAYS = 3650
 _LATEST = 5
@@ -93,14 +93,7 @@ async def why(session: AsyncSession, visit: asking.Visit) -> messages.Message:
         return operators.usage("why")
     named = await _named(session, visit, visit.argument)
     member_id, now, book = named.member_id, visit.desk.now, visit.desk.catalogue
-    given = select(models.Grant).where(models.Grant.member_id == member_id).order_by(models.Grant.id.desc())
-    return inquiry.why(
-        await session.get_one(models.Member, member_id),
-        named,
-        await access.standing(session, member_id, book, now=now),
-        subscriptions=await subscriptions.of_member(session, member_id),
-        grants=(await session.scalars(given)).all(),
-        seats=await places.seats(session, member_id, now=now),
-        book=book,
-        now=now,
-    )
+    found = await reasons.gather(session, member_id, book, grace_days=visit.desk.settings.grace_days)
+    held = await access.standing(session, member_id, book, now=now)
+    seats = await places.seats(session, member_id, now=now)
+    return messages.reasons.why(named, held, found, seats, book, now=now)

@@ -163,7 +163,7 @@ async def test_who_of_a_new_person_has_nothing(lite: Chat) -> None:
     ("row", "head", "words"),
     [
         ({}, "has Gold", "Gold by sub_7_gold (active) gives access until 14 Feb 2026"),
-        ({"access_until": None, "status": "unpaid"}, "No access", "gives no access: the status is unpaid"),
+        ({"access_until": None, "status": "unpaid"}, "No access", "Because: the status is unpaid."),
         ({"access_until": None, "snapshot": {"hold": "refunded"}}, "No access", "the latest payment was refunded"),
         ({"access_until": None, "snapshot": {"hold": "disputed"}}, "No access", "the latest payment is disputed"),
         ({"access_until": None, "snapshot": {"hold": "pending"}}, "No access", "the first payment is on its way"),
@@ -180,7 +180,7 @@ async def test_why_explains_the_decision_by_its_facts(
 
     assert head in said
     assert words in said
-    assert "last asked 15 Jan 2026, 12:00 UTC" in said
+    assert "Stripe said on 15 Jan 2026, 12:00 UTC: " in said
 
 
 async def test_why_names_ends_grants_and_mutes(chat: Chat) -> None:

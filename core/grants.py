@@ -105,6 +105,7 @@ async def redeem(
     then there is no grant. Raises RefusedError with a sentence otherwise; wrong codes are counted if the caller's
     transaction is kept all the same.
     """
+    await members.present(session, who.member_id)
     found = await invitations.tried(session, who, code, now=now)
     offer = await _offered(session, found, now)
     if offer is None:

@@ -46,10 +46,16 @@ async def refusal(session: AsyncSession, provider: str, asked: Question, *, now:
         return ANOTHERS
     if await _price(session, row) != (asked.amount, asked.currency.upper()):
         return CHANGED
-    if not row.gift and await subscriptions.running(session, owner, row.plan):
+    if not row.gift and await _runs(session, provider, owner, row.plan):
         return RUNNING
     again = row.state == "paid" and not row.gift
     return "" if again or (row.state == "open" and row.expires_at > now) else OVER
+
+
+async def _runs(session: AsyncSession, provider: str, member_id: int, plan: str) -> bool:
+    """Whether the member has the plan; one that this provider could not renew is what they are about to pay."""
+    rows = await subscriptions.running(session, member_id, plan)
+    return any(row.status != "past_due" or row.provider != provider for row in rows)
 
 
 async def _price(session: AsyncSession, row: models.Checkout) -> tuple[int, str] | None:

@@ -90,6 +90,18 @@ async def test_s13_who_has_the_plan_already_does_not_pay_again(database: db.Data
     assert await refused(database, now) == questions.RUNNING
 
 
+async def test_a_renewal_that_failed_can_be_paid_at_the_same_provider(database: db.Database, now: datetime) -> None:
+    async with database.transaction() as session:
+        member = await offered(session, now)
+        unpaid = {"plan": "signals", "status": "past_due"}
+        row = await people.subscription(session, member, now + timedelta(days=3), **unpaid, provider="pay")
+        await checkouts.closed(session, "order-1", state="paid")
+    assert await refused(database, now) == ""
+    async with database.transaction() as session:
+        (await session.get_one(models.Subscription, row.id)).provider = "another"
+    assert await refused(database, now) == questions.RUNNING
+
+
 async def test_a_gift_of_it_can_be_bought_all_the_same(database: db.Database, now: datetime) -> None:
     async with database.transaction() as session:
         member = await offered(session, now, gift=True)

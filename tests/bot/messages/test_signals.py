@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import messages
-from bot.messages import buying, doubled, dunning
+from bot.messages import doubled, dunning
 from core import catalogue
 from core.delivery import claims
 from core.models import SignalStatus
@@ -180,8 +180,9 @@ ANN = {"platform": "telegram", "name": "Ann", "username": "ann"}
 BOB = {"platform": "discord", "name": "Bob", "username": ""}
 PAYING = {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "at": "2026-02-15T12:00:00+00:00", "expires": "2026-01"}
 NOTICES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys((*dunning.NOTICES, *buying.NOTICES, *doubled.NOTICES), PAYING),
-    **dict.fromkeys(messages.giving.NOTICES, {**PAYING, "by": "Ann", "who": "Bob", "gift": 3, "seat": 2}),
+    **dict.fromkeys((*dunning.NOTICES, *doubled.NOTICES), PAYING),
+    **dict.fromkeys(messages.giving.NOTICES, PAYING | {"by": "Ann", "who": "Bob", "gift": 3, "seat": 2}),
+    "trial_used": {"card": "Visa 4242"},
     "looked_again": {},
     "look_waits": {},
     "access_started": {"plan": "Gold", "until": "2026-02-15T12:00:00+00:00", "renews": True},

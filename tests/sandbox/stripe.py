@@ -17,8 +17,8 @@ from tests.sandbox import stripe_change as change
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
 from tests.sandbox import stripe_crowd as crowd
+from tests.sandbox import stripe_invoice_page, stripe_pages, stripe_portal, stripe_server, stripe_shapes
 from tests.sandbox import stripe_lifecycle as lifecycle
-from tests.sandbox import stripe_pages, stripe_portal, stripe_server, stripe_shapes
 from tests.sandbox import stripe_paying as paying
 from tests.sandbox import stripe_prices as prices
 from tests.sandbox.history import History
@@ -69,7 +69,8 @@ class Stripe:
 
     def _site(self) -> web.Application:
         app = web.Application()
-        app.add_routes(stripe_pages.routes(self.account) + stripe_portal.routes(self.account))
+        app.add_routes(stripe_pages.routes(self.account))
+        app.add_routes(stripe_portal.routes(self.account) + stripe_invoice_page.routes(self.account))
         app.router.add_route("*", "/v1/{tail:.*}", self.api.reply)
         app.on_shutdown.append(self.api.release)
 
@@ -220,6 +221,11 @@ class Stripe:
     def card_works(self, subscription_id: str) -> None:
         """The member has a good card again; the next retry is paid."""
         self.account.secret(subscription_id)["failing"] = 0
+
+    def confirm_open_invoice(self, subscription_id: str) -> None:
+        """The member has confirmed what the bank asked about; the open invoice is paid."""
+        invoice = self.account.get("invoice", self.subscription(subscription_id)["latest_invoice"])
+        stripe_invoice_page.settle(self.account, invoice, None)
 
     def pay_open_invoices(self, subscription_id: str) -> None:
         """The member has paid all that was open, without waiting for a retry."""

@@ -102,20 +102,30 @@ def intent_of(acc: Account, invoice: Obj) -> Obj:
 
 
 def _method(acc: Account, invoice: Obj) -> str | None:
-    sub = acc.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
-    method: str | None = sub["default_payment_method"]
-    return method or acc.get("customer", sub["customer"])["invoice_settings"]["default_payment_method"]
+    return card_of(acc, acc.get("subscription", invoice["parent"]["subscription_details"]["subscription"]))
 
 
 def has_card(acc: Account, sub: Obj) -> bool:
     """There is something to charge."""
-    buyer = acc.get("customer", sub["customer"])
-    return bool(sub["default_payment_method"] or buyer["invoice_settings"]["default_payment_method"])
+    return card_of(acc, sub) is not None
+
+
+def card_of(acc: Account, sub: Obj) -> str | None:
+    """The payment method that is charged for the subscription: its own, or its customer's."""
+    method: str | None = sub["default_payment_method"]
+    return method or acc.get("customer", sub["customer"])["invoice_settings"]["default_payment_method"]
+
+
+def use_card(acc: Account, sub: Obj, method_id: str | None) -> None:
+    """From now on the subscription is charged to this card, which works or not. Call inside `changing`."""
+    sub["default_payment_method"] = method_id
+    acc.secret(sub["id"])["failing"] = 0 if method_id is None or cards.works(acc, method_id) else 10**9
 
 
 def can_pay(acc: Account, sub: Obj) -> bool:
     """The subscription's next charge would be paid."""
-    return has_card(acc, sub) and not acc.secret(sub["id"]).get("failing", 0)
+    method = card_of(acc, sub)
+    return method is not None and not cards.asks(acc, method) and not acc.secret(sub["id"]).get("failing", 0)
 
 
 def receive(acc: Account, intent: Obj) -> Obj:
@@ -154,9 +164,19 @@ def settle_paid(acc: Account, invoice: Obj) -> None:
     acc.emit("invoice.payment_succeeded", invoice)
 
 
+def ask(acc: Account, invoice: Obj) -> None:
+    """The bank wants its customer to confirm the payment, and the invoice says so."""
+    with acc.changing(intent_of(acc, invoice), "payment_intent.requires_action") as intent:
+        intent.update(status="requires_action", next_action={"type": "use_stripe_sdk", "use_stripe_sdk": {}})
+    acc.emit("invoice.payment_action_required", invoice)
+
+
 def settle_failed(acc: Account, invoice: Obj) -> None:
-    """One more attempt on the invoice was refused; the next one, if any is left, is planned."""
-    refuse(acc, intent_of(acc, invoice))
+    """One more attempt on the invoice brought nothing; the next one, if any is left, is planned."""
+    if cards.asks(acc, _method(acc, invoice)):
+        ask(acc, invoice)
+    else:
+        refuse(acc, intent_of(acc, invoice))
     tries = invoice["attempt_count"]
     later = acc.now() + acc.retry_days[tries] * DAY if tries < len(acc.retry_days) else None
     with acc.changing(invoice, "invoice.payment_failed"):

@@ -9,7 +9,8 @@ from tests.sandbox.stripe_wire import ApiError, Obj
 GOOD = "4242424242424242"
 DECLINED = {"4000000000000002", "4000000000009995"}
 FAILS_LATER = "4000000000000341"
-WORDS = {"declined": "4000000000000002", "fails_later": FAILS_LATER}
+ASKS_LATER = "4000002500003155"
+WORDS = {"declined": "4000000000000002", "fails_later": FAILS_LATER, "asks_later": ASKS_LATER}
 EXPIRY = (12, 2034)
 _BRANDS = {"2": "mastercard", "3": "amex", "4": "visa", "5": "mastercard", "6": "discover"}
 
@@ -89,8 +90,16 @@ def works(acc: Account, method_id: str | None) -> bool:
     return method_id is not None and acc.secret(method_id).get("number") not in {*DECLINED, FAILS_LATER}
 
 
-def refused() -> ApiError:
-    """Stripe's answer when a charge was asked for at once and the bank said no."""
+def asks(acc: Account, method_id: str | None) -> bool:
+    """The bank wants its customer to confirm each charge that happens without them."""
+    return method_id is not None and acc.secret(method_id).get("number") == ASKS_LATER
+
+
+def refused(*, asked: bool = False) -> ApiError:
+    """Stripe's answer when a charge was asked for at once and the bank said no, or asked back."""
+    if asked:
+        message = "Payment for this subscription requires additional user action before it can be completed."
+        return ApiError(402, message, type="card_error", code="subscription_payment_intent_requires_action")
     return ApiError(
         402, "Your card was declined.", type="card_error", code="card_declined", decline_code="generic_decline"
     )

@@ -247,3 +247,17 @@ def _change_endpoint(acc: Account, params: Obj, object_id: str) -> Obj:
 @route("DELETE /v1/webhook_endpoints/{id}")
 def _delete_endpoint(acc: Account, params: Obj, object_id: str) -> Obj:
     return _deleted(acc, "webhook_endpoint", object_id)
+
+
+@route("GET /v1/tax/settings")
+def _tax_settings(acc: Account, params: Obj, _: str) -> Obj:
+    address = stripe_shapes.blank("city country line1 line2 postal_code state")
+    pending = {"missing_fields": ["head_office", "defaults.tax_behavior"]}
+    return {
+        "object": "tax.settings",
+        "defaults": {"provider": "stripe", "tax_behavior": "inferred_by_currency", "tax_code": "txcd_10000000"},
+        "head_office": {"address": address | {"country": "DE"}} if acc.tax_active else None,
+        "livemode": False,
+        "status": "active" if acc.tax_active else "pending",
+        "status_details": {"active": {}} if acc.tax_active else {"pending": pending},
+    }

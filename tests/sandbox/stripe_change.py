@@ -170,9 +170,10 @@ def check_payment(acc: Account, sub: Obj, planned: Plan, params: Obj) -> None:
     if not planned.billed or params.get("payment_behavior") != "error_if_incomplete":
         return
     method = params.get("default_payment_method")
-    pays = cards.works(acc, method) if method else billing.can_pay(acc, sub)
+    asked = cards.asks(acc, method or billing.card_of(acc, sub))
+    pays = (cards.works(acc, method) and not asked) if method else billing.can_pay(acc, sub)
     if not pays and _upcoming(acc, sub, planned, planned.lines)["amount_due"] > 0:
-        raise cards.refused()
+        raise cards.refused(asked=asked)
 
 
 def put(acc: Account, sub: Obj, planned: Plan) -> Obj | None:

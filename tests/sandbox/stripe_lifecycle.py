@@ -117,6 +117,13 @@ def collect(acc: Account, sub: Obj, invoice: Obj) -> bool:
         billing.settle_failed(acc, invoice)
         _after_refusal(acc, sub, invoice)
         return False
+    received(acc, sub, invoice)
+    return True
+
+
+def received(acc: Account, sub: Obj, invoice: Obj) -> None:
+    """The invoice's money is there; the subscription's status follows, and the history tells."""
+    hidden = acc.secret(sub["id"])
     billing.settle_paid(acc, invoice)
     with acc.changing(sub, UPDATED):
         if sub["status"] in {"past_due", "unpaid", "incomplete"}:
@@ -126,7 +133,6 @@ def collect(acc: Account, sub: Obj, invoice: Obj) -> bool:
         acc.history.add("stripe_paid", **told, session=hidden.get("session"))
     else:
         acc.history.add("stripe_renewed", **told)
-    return True
 
 
 def _after_refusal(acc: Account, sub: Obj, invoice: Obj) -> None:

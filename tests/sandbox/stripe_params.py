@@ -78,6 +78,7 @@ TOP: dict[str, str] = {
     "GET /v1/payment_methods/{id}": "PaymentMethodRetrieve",
     "GET /v1/setup_intents": "SetupIntentList",
     "GET /v1/setup_intents/{id}": "SetupIntentRetrieve",
+    "GET /v1/tax/settings": "tax.SettingsRetrieve",
 }
 """Each route, and the name of its parameters in the installed stripe library."""
 

@@ -26,8 +26,9 @@ def pay(
 
     None when the card was declined and the session is open. A one-time order that costs nothing gives the session.
     `card`: a number (4242…: paid; 4000…0002: declined; 4000…0341: paid, later charges fail), None (no card: only
-    where none is asked for), or one of the words declined, fails_later, sepa (complete but unpaid, paid after
-    `async_days`) and sepa_fails (refused after them). `expiry`: the month and year on the card.
+    where none is asked for), or one of the words declined, fails_later, asks_later (its bank wants later charges
+    confirmed), sepa (complete but unpaid, paid after `async_days`) and sepa_fails (refused after them). `expiry`: the
+    month and year on the card.
     """
     acc.catch_up()
     session = acc.get("checkout.session", session_id)

@@ -202,5 +202,5 @@ def _use_card(acc: Account, portal: Obj, form: dict[str, str]) -> None:
         buyer["invoice_settings"]["default_payment_method"] = method["id"]
     for sub in acc.having("subscription", "customer", buyer["id"]):
         if sub["status"] not in lifecycle.OVER:
-            acc.secret(sub["id"])["failing"] = 0 if cards.works(acc, method["id"]) else 10**9
-            lifecycle.set_fields(acc, sub, default_payment_method=method["id"])
+            with acc.changing(sub, lifecycle.UPDATED):
+                billing.use_card(acc, sub, method["id"])

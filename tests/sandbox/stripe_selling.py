@@ -1,7 +1,6 @@
 """The routes that sell and move money: checkout, subscriptions, invoices, refunds, disputes."""
 
 from tests.sandbox import stripe_billing as billing
-from tests.sandbox import stripe_cards as cards
 from tests.sandbox import stripe_change as change
 from tests.sandbox import stripe_checkout as checkout
 from tests.sandbox import stripe_claims as claims
@@ -61,10 +60,9 @@ def _set_fields(acc: Account, sub: Obj, params: Obj) -> None:
         sub["description"] = params["description"] or None
     if "default_payment_method" in params:
         method = params["default_payment_method"] or None
-        sub["default_payment_method"] = (
-            method and acc.get("payment_method", method, "default_payment_method", 400)["id"]
-        )
-        acc.secret(sub["id"])["failing"] = 0 if method is None or cards.works(acc, method) else 10**9
+        if method:
+            acc.get("payment_method", method, "default_payment_method", 400)
+        billing.use_card(acc, sub, method)
     if "pause_collection" in params:
         sub["pause_collection"] = _paused(params)
     if "trial_settings" in params:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import email.utils
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ class Api:
         self, request: web.Request, status: int, body: Obj, request_id: str, *, replayed: bool = False
     ) -> web.Response:
         self.acc.history.add("stripe_request", method=request.method, path=request.path, status=status)
-        headers = {"Request-Id": request_id}
+        headers = {"Request-Id": request_id, "Date": email.utils.formatdate(self.acc.now(), usegmt=True)}
         headers["Stripe-Version"] = request.headers.get("Stripe-Version", CURRENT_VERSION)
         if key := request.headers.get("Idempotency-Key"):
             headers["Idempotency-Key"] = key

@@ -1,9 +1,10 @@
-"""The stand-in's portal, used as a member uses it."""
+"""The stand-in's portal and invoices, used as a member uses them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import stripe as vendor
 
 from tests.sandbox.test_stripe import World, opened
 
@@ -89,3 +90,40 @@ async def test_plan_of_somebody_else_cannot_be_changed(world: World) -> None:
     shown = await (await world.http.post(page.url, data={"action": "cancel", "subscription": theirs.id})).text()
     assert "cannot be changed" in shown
     assert (await world.v1.subscriptions.retrieve_async(theirs.id)).cancel_at_period_end is False
+
+
+async def test_bank_asks_about_the_renewal_and_the_member_confirms_on_the_invoice(world: World) -> None:
+    sub = await world.subscriber("asks_later")
+    await world.sandbox.advance(32 * 86_400)
+    assert await world.status(sub.id) == "past_due"
+    types = world.inbox.types()
+    assert types.index("invoice.payment_action_required") < types.index("invoice.payment_failed")
+    latest = (await world.v1.subscriptions.retrieve_async(sub.id, {"expand": ["latest_invoice"]})).latest_invoice
+    paid = {"invoice": latest.id, "expand": ["data.payment.payment_intent"]}
+    intent = (await world.v1.invoice_payments.list_async(paid)).data[0].payment.payment_intent
+    assert (intent.status, intent.next_action.type) == ("requires_action", "use_stripe_sdk")
+    assert "Confirm the payment" in await (await world.http.get(latest.hosted_invoice_url)).text()
+    assert "paid" in await (await world.http.post(latest.hosted_invoice_url)).text()
+    assert await world.status(sub.id) == "active"
+    with pytest.raises(vendor.CardError) as asked:
+        await world.v1.subscriptions.update_async(
+            sub.id,
+            {
+                "items": [{"id": sub["items"].data[0].id, "quantity": 2}],
+                "proration_behavior": "always_invoice",
+                "payment_behavior": "error_if_incomplete",
+            },
+        )
+    assert asked.value.code == "subscription_payment_intent_requires_action"
+
+
+async def test_open_invoice_is_paid_with_another_card(world: World) -> None:
+    sub = await world.subscriber("fails_later")
+    await world.sandbox.advance(32 * 86_400)
+    latest = (await world.v1.subscriptions.retrieve_async(sub.id, {"expand": ["latest_invoice"]})).latest_invoice
+    bad = await world.http.post(latest.hosted_invoice_url, data={"card": "4000000000000002"})
+    assert "declined" in await bad.text()
+    await world.http.post(latest.hosted_invoice_url, data={"card": "4242424242424242"})
+    await world.sandbox.advance(32 * 86_400)
+    assert await world.status(sub.id) == "active"
+    assert (await world.http.get(f"{world.sandbox.base_url}/invoice/in_none")).status == 404

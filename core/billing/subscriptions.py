@@ -78,6 +78,7 @@ def _check_fresh(row: models.Subscription, snapshot: Snapshot) -> None:
 
 async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> models.Subscription:
     key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
+    await _alone(session, snapshot, key)
     fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": "", "claims": []}
     moments = {"created_at": now, "read_at": snapshot.read_at}
     insert = db.insert(session, models.Subscription).values(**key, **fresh, **moments)
@@ -86,6 +87,18 @@ async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> m
         select(models.Subscription).filter_by(**key).with_for_update().execution_options(populate_existing=True)
     )
     return found.one()
+
+
+async def _alone(session: AsyncSession, snapshot: Snapshot, key: dict[str, str]) -> None:
+    """All subscriptions of the member are ours until the transaction ends.
+
+    What follows looks at all of them: two transactions that began with one each would wait for each other for ever.
+    """
+    table = models.Subscription
+    member = await session.scalar(select(table.member_id).filter_by(**key)) or snapshot.member_id
+    if member is not None:
+        mine = select(table.id).where(table.member_id == member).order_by(table.id)
+        await session.execute(mine.with_for_update())
 
 
 def completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:

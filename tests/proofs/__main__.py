@@ -14,12 +14,18 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import equality, hostile, kill, outages, posts, road, schema, several, stream, sweep
+from tests.proofs import equality, failpoints, hostile, kill, outages, posts, road, schema, several, stream, sweep
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
     scale = kill.Scale(seed=options.seed, signals=options.signals, kills=options.kills)
     outcome = await kill.prove(folder, database_url, scale)
+    print(outcome)
+    return outcome.ok
+
+
+async def _failpoints(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await failpoints.prove(folder, database_url, failpoints.Scale(kills=options.kills, seed=options.seed))
     print(outcome)
     return outcome.ok
 
@@ -104,6 +110,7 @@ async def _hostile(folder: Path, database_url: str, options: argparse.Namespace)
 
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
+    "failpoints": _failpoints,
     "outages": _outages,
     "several": _several,
     "road": _road,

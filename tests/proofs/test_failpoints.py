@@ -30,7 +30,7 @@ def test_failpoint_ends_the_process_when_its_place_was_reached_often_enough(
     setting: str, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
-    monkeypatch.setattr(failpoints.os, "kill", lambda _pid, how: killed.append(how))
+    monkeypatch.setattr("os.kill", lambda _pid, how: killed.append(how))
     fuse = failpoints.Fuse(setting)
     for _ in range(passes - 1):
         fuse.reach("here")

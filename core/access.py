@@ -229,7 +229,8 @@ async def _tell(
         "plan": plan,
         "until": until.isoformat() if until else None,
         "renews": row.cancels_at is None,
-        **(dunning.cost(row) if state == "grace" else {}),
+        **(dunning.cost(row) if state == "grace" or row.status == "trialing" else {}),
+        **({"trial": True} if row.status == "trialing" else {}),
     }
     facts |= await given.doors_to(session, row.plan)
     if name:

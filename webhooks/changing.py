@@ -154,10 +154,7 @@ def _person(seat: seats.Seat) -> str:
 
 def _words(row: models.Subscription) -> str:
     """What the subscription costs each period, as people say it; empty while the provider does not say it."""
-    if row.amount is None:
-        return ""
-    every = row.interval if row.interval_count == 1 else f"{row.interval_count} {row.interval}s"
-    return f"{plans.written(row.amount, row.currency)} / {every}"
+    return plans.every(row.amount, row.currency, row.interval, row.interval_count)
 
 
 def plan_name(here: site.Site, key: str) -> str:

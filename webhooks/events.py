@@ -16,7 +16,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import access, db, errors, failpoints, grants, health, inbox, models, rights, tracing
-from core.billing import checkouts, drift, rule, second, subscriptions, trials
+from core.billing import changes, checkouts, drift, rule, second, subscriptions, trials
 from core.delivery import outbox
 from webhooks import gifts, payments, prices, site
 
@@ -139,7 +139,9 @@ async def take(
     stack, now = here.stack, here.now
     if not await drift.concerns_us(session, reading.snapshot, stack.catalogue):
         return
+    was = await changes.before(session, reading.snapshot)
     row = await _applied(session, here, reading.snapshot)
+    await changes.tell(session, row, was, stack.catalogue, now=now)
     failpoints.reach("subscription.applied")
     if row.member_id is None:
         return

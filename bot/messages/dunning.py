@@ -117,6 +117,16 @@ _MONTHS = (
 )
 
 
+def plan_changed(facts: Facts, _service: catalogue.Service) -> text.Message:
+    seats = f" × {facts['seats']} seats" if int(facts.get("seats") or 1) > 1 else ""
+    price = f": {facts['price']}{seats}" if facts.get("price") else seats
+    return text.message(
+        text.line(text.bold(f"Your subscription is changed. It is {facts['plan']} now{price}.")),
+        text.line("If it was not you who changed it, please write to us: ", text.command("/paysupport")),
+        buttons=_STATUS,
+    )
+
+
 # --- after /fix
 
 
@@ -157,6 +167,7 @@ NOTICES: dict[str, Callable[[Facts, catalogue.Service], text.Message]] = {
         trial_ends,
         renewal_ahead,
         card_expires,
+        plan_changed,
         looked_again,
         look_waits,
     )

@@ -12,21 +12,30 @@ _SUBSCRIBE = ((text.Button("Plans", data="/plans"),),)
 
 
 def access_started(facts: Facts, service: catalogue.Service) -> text.Message:
-    until = figures.moment_of(facts.get("until"))
-    term = (
-        "It renews by itself until you cancel."
-        if facts.get("renews", True)
-        else f"It is paid until {until} and does not renew."
-    )
     return text.message(
         text.line(text.bold(f"Welcome! {facts['plan']} is on.")),
-        text.line(f"Payment received, thank you. {term}"),
+        text.line(_began(facts)),
         *_where(facts, "New signals arrive in this chat; those still open follow now."),
         *_simulated(service),
         text.BLANK,
         text.line(text.italic(service.risk)),
         buttons=[*_first_steps(facts)],
     )
+
+
+def _began(facts: Facts) -> str:
+    """What was paid, and what comes next."""
+    until = figures.moment_of(facts.get("until"))
+    if facts.get("trial"):
+        price = f"{facts['amount']} is" if facts.get("amount") else "you are"
+        later = f"Then {price} charged, unless you cancel before" if facts.get("renews", True) else "It does not renew"
+        return f"Your free days have begun and last until {until}. {later}."
+    term = (
+        "It renews by itself until you cancel."
+        if facts.get("renews", True)
+        else f"It is paid until {until} and does not renew."
+    )
+    return f"Payment received, thank you. {term}"
 
 
 def _where(facts: Facts, in_private: str) -> list[text.Line]:

@@ -83,10 +83,8 @@ def _because(one: reasons.Judged) -> str:
 def _said(row: models.Subscription) -> str:
     """What the provider's answer was, in a few words."""
     said = row.snapshot
-    parts = [row.status]
-    if row.amount is not None:
-        every = row.interval if row.interval_count == 1 else f"{row.interval_count} {row.interval}s"
-        parts.append(f"{plans.written(row.amount, row.currency)} / {every}")
+    cost = plans.every(row.amount, row.currency, row.interval, row.interval_count)
+    parts = [row.status, *([cost] if cost else [])]
     begin, end = said.get("period_start"), said.get("period_end")
     if end:
         since = f"{figures.day(datetime.fromisoformat(begin))} – " if begin else "until "

@@ -66,6 +66,8 @@ def _holding(holding: access.Holding) -> str:
         return f"cancelled, yours until {until}"
     if holding.status == "past_due":
         return f"the last payment failed; access until {until}. Please look at your card in the billing portal."
+    if holding.status == "trialing":
+        return f"free until {until}; then it is charged and renews by itself, unless you cancel before"
     return f"active, paid until {until}, renews by itself"
 
 

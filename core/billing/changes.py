@@ -14,12 +14,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import itsdangerous
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, errors, models, settings
-from core.billing import links, plans, subscriptions
+from core.billing import links, plans, rule, subscriptions
+from core.delivery import outbox
 
 Timing = Literal["now", "later", "trial"]
+Standing = tuple[str, str, int]
+"""The plan, the price and the quantity of a subscription."""
 VALID = timedelta(minutes=10)
 """How long what was shown may be agreed to."""
 AGAIN = "What was shown is too old by now. Please choose again; nothing was changed."
@@ -142,6 +146,41 @@ def _timing(row: models.Subscription, price: models.PlanPrice, quantity: int) ->
     same_length = (row.interval, row.interval_count) == (price.interval, price.interval_count)
     less = price.amount * quantity < (row.amount or 0) * row.quantity
     return "later" if same_length and less else "now"
+
+
+# --- what became another one
+
+
+async def before(session: AsyncSession, said: rule.Snapshot) -> Standing | None:
+    """What the subscription was until this reading, under the lock of its row; None for one that is new."""
+    found = await session.scalars(
+        select(models.Subscription)
+        .where(models.Subscription.provider == said.provider, models.Subscription.external_id == said.external_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    row = found.one_or_none()
+    return _standing(row) if row is not None and row.snapshot.get("price_id") else None
+
+
+def _standing(row: models.Subscription) -> Standing:
+    return row.plan, str(row.snapshot.get("price_id") or ""), row.quantity
+
+
+async def tell(
+    session: AsyncSession, row: models.Subscription, was: Standing | None, book: catalogue.Catalogue, *, now: datetime
+) -> None:
+    """The member has heard that their subscription became another one, wherever that was done."""
+    stays = was is None or was == _standing(row) or not row.plan or row.member_id is None
+    if stays or row.status not in subscriptions.LIVE or row.member_id is None:
+        return
+    facts = {
+        "plan": book.by_key[row.plan].name if row.plan in book.by_key else row.plan,
+        "price": plans.every(row.amount, row.currency, row.interval, row.interval_count),
+        "seats": row.quantity,
+    }
+    key = f"changed:{row.id}:{now.timestamp():.3f}"
+    await outbox.tell(session, row.member_id, "plan_changed", facts, key=key, now=now)
 
 
 # --- what was shown, signed: the page that shows it keeps nothing

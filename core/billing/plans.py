@@ -127,6 +127,13 @@ def words(price: models.PlanPrice) -> str:
     return f"{amount(price)} / {period(price)}"
 
 
+def every(amount: int | None, currency: str, interval: str, count: int) -> str:
+    """What a subscription costs each period: "29.00 USD / month"; empty while its provider does not say it."""
+    if amount is None:
+        return ""
+    return f"{written(amount, currency)} / {interval if count == 1 else f'{count} {interval}s'}"
+
+
 def summary(offer: Offer) -> str:
     """Every way to pay, shortly: "29.00 USD / month or 290.00 USD / year per seat; also EUR"; empty without prices."""
     first, *others = offer.currencies or ("",)

@@ -78,6 +78,17 @@ async def test_a_notice_says_plan_end_and_renewal(
     assert row.payload == {"name": "access_started", "plan": "Bitcoin only", "until": until, "renews": renews}
 
 
+async def test_free_days_that_begin_are_no_payment(database: db.Database, now: datetime) -> None:
+    who = await member(database, now)
+    async with database.transaction() as session:
+        priced = {"amount": 2900, "currency": "USD", "interval": "month"}
+        await people.subscription(session, who, now + 7 * DAY, status="trialing", **priced)
+        await access.reconcile(session, who, people.BOOK, now=now)
+    [row] = await people.deliveries(database)
+    assert row.payload is not None
+    assert (row.payload["name"], row.payload["trial"], row.payload["amount"]) == ("access_started", True, "29.00 USD")
+
+
 async def test_an_end_is_not_told_while_the_plan_stays_open_otherwise(database: db.Database, now: datetime) -> None:
     who = await member(database, now)
     async with database.transaction() as session:

@@ -106,6 +106,8 @@ async def test_upgrade_charges_to_the_cent_what_was_shown(world: World) -> None:
     row = await world.row(anna)
     assert (row.plan, row.amount, row.quantity) == ("pro", 5900, 1)
     assert await world.plans_of(anna) == {"pro"}
+    await world.settle()
+    assert (await world.notices(anna))[1:] == ["plan_changed"]
 
 
 async def test_downgrade_charges_nothing_and_the_next_invoice_is_the_one_that_was_shown(world: World) -> None:
@@ -239,6 +241,10 @@ async def test_change_in_the_dashboard_gives_the_same_access(world: World) -> No
     await world.settle()
     assert await world.plans_of(anna) == {"pro"}
     assert (await world.row(anna)).amount == 5900
+    assert (await world.notices(anna))[1:] == ["plan_changed"]
+    await world.stripe.advance(35 * DAY)
+    await world.settle()
+    assert (await world.notices(anna))[1:] == ["plan_changed"]
 
 
 async def test_seats_are_added_and_those_that_end_are_named_before(world: World) -> None:

@@ -222,6 +222,20 @@ def test_every_notice_is_said_in_words(name: str) -> None:
     assert again.plain.splitlines()[0].endswith("(repeat)")
 
 
+@pytest.mark.parametrize(
+    ("renews", "words"),
+    [
+        (True, "last until 15 Feb 2026, 12:00 UTC. Then 29.00 USD is charged, unless you cancel before."),
+        (False, "It does not renew."),
+    ],
+)
+def test_free_days_that_begin_are_not_called_a_payment(*, renews: bool, words: str) -> None:
+    facts = NOTICES["access_started"] | {"renews": renews, "trial": True, "amount": "29.00 USD"}
+    begun = messages.notices.access_started(facts, BOOK.service).plain
+    assert words in begun
+    assert "Payment received" not in begun
+
+
 def test_a_new_member_is_told_when_the_plan_does_not_renew() -> None:
     facts = NOTICES["access_started"] | {"renews": False}
     service = catalogue.Service(notice="simulated market")

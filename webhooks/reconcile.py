@@ -23,7 +23,8 @@ from webhooks import events, payments, site
 EVERY = timedelta(minutes=10)
 _TTL = 180
 _OVERLAP = timedelta(hours=1)
-_FIRST, _FURTHEST = timedelta(days=2), timedelta(days=29)
+# The first pass has no mark to begin from; the longest period that is paid at once is a year.
+_FIRST, _FURTHEST, _WHOLE = timedelta(days=2), timedelta(days=29), timedelta(days=400)
 _READS = 4
 _MISSING_READ, _AT_ONCE = 20, 200
 log = structlog.get_logger()
@@ -31,12 +32,12 @@ log = structlog.get_logger()
 
 @dataclass
 class _Pass:
-    """What one pass has found so far; `marked` are payments that somebody wants back, `since` the last pass."""
+    """What one pass has found so far; `since` when events are listed, `marked` payments wanted back `claims_since`."""
 
     began: datetime
     since: datetime
-    released: int
-    first: bool
+    claims_since: datetime
+    released: int = 0
     marked: Collection[str] = ()
     seen: set[str] = field(default_factory=set)
     matched: set[str] = field(default_factory=set)
@@ -71,12 +72,9 @@ class Reconcile:
 
     async def round(self, last: models.Round | None = None) -> None:
         """Everything was compared, what differed is put right, and an account of it is written down."""
-        now = self.here.now
-        since = datetime.fromtimestamp(last.facts["events"]["until"], UTC) - _OVERLAP if last else now - _FIRST
-        released = last.held if last and last.released_by else 0
-        found = _Pass(now, max(since, now - _FURTHEST), released, first=last is None)
+        found = self._begun(last)
         told = await self.provider.told(found.since)
-        found.marked = await self.provider.claimed(found.since)
+        found.marked = await self.provider.claimed(found.claims_since)
         await self._list(found)
         await self._singly(found, found.single)
         await self._look_for_missing(found)
@@ -85,6 +83,13 @@ class Reconcile:
         found.figures["fetched"] = await self._fetch(told)
         await self._write_down(found, held)
         events.ring(self.here)
+
+    def _begun(self, last: models.Round | None) -> _Pass:
+        now = self.here.now
+        if last is None:
+            return _Pass(now, now - _FIRST, now - _WHOLE)
+        since = datetime.fromtimestamp(last.facts["events"]["until"], UTC) - _OVERLAP
+        return _Pass(now, max(since, now - _FURTHEST), since, released=last.held if last.released_by else 0)
 
     async def _lead(self) -> bool:
         async with self.here.stack.db.transaction() as session:
@@ -129,14 +134,13 @@ class Reconcile:
         if row is None and not drift.ours(said, stack.catalogue):
             found.figures["not_ours"] += 1
             return False
-        live = said.status in rule.LIVE
         equal = row is not None and drift.same(row, said, stack.catalogue, grace_days=stack.settings.grace_days)
-        if drift.to_be_read(row, one.payments, found.marked, live=live) or (found.first and not equal):
+        if drift.to_be_read(row, said, one.payments, found.marked, since=found.claims_since):
             found.single.append(payments.Subject(subscription=said.external_id))
         elif not equal:
             await self._take(found, payments.Reading(said), row)
         else:
-            return live
+            return said.status in rule.LIVE
         return False
 
     async def _singly(self, found: _Pass, subjects: Sequence[payments.Subject]) -> None:

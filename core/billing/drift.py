@@ -60,11 +60,24 @@ async def concerns_us(session: AsyncSession, snapshot: rule.Snapshot, book: cata
     return ours(snapshot, book) or bool(await subscriptions.known(session, snapshot.provider, [snapshot.external_id]))
 
 
-def to_be_read(row: Subscription | None, payments: Collection[str], marked: Collection[str], *, live: bool) -> bool:
-    """Whether a list is not enough to tell what the subscription is worth: money has not arrived, or is wanted back."""
-    if row is None or not set(payments).isdisjoint(marked):
+def to_be_read(
+    row: Subscription | None,
+    snapshot: rule.Snapshot,
+    payments: Collection[str],
+    marked: Collection[str],
+    *,
+    since: datetime,
+) -> bool:
+    """Whether a list is not enough to tell what the subscription is worth: money has not arrived, or is wanted back.
+
+    `marked` are payments that were wanted back `since` then; of older payments of one that is new to us, nothing is
+    known.
+    """
+    if not set(payments).isdisjoint(marked):
         return True
-    return live and bool(row.claims or row.snapshot.get("hold") in _NO_MONEY)
+    if row is None:
+        return (snapshot.period_start or snapshot.created_at) < since
+    return snapshot.status in rule.LIVE and bool(row.claims or row.snapshot.get("hold") in _NO_MONEY)
 
 
 def _worth(row: Subscription, snapshot: rule.Snapshot, book: catalogue.Catalogue, grace_days: int) -> datetime | None:

@@ -76,18 +76,18 @@ async def test_s21_everything_is_found_although_no_endpoint_was_ever_registered(
     assert {row.state for row in await both.inbox()} == {"done"}
 
 
-async def test_second_pass_asks_for_nothing_singly_when_nothing_differs(world: World) -> None:
+async def test_lists_alone_tell_what_is_new_and_that_nothing_differs(world: World) -> None:
     comparing = of(world)
     members = await people(world, 230)
     first = await passed(world, comparing)
     told = first.facts["subscriptions"]
-    assert (told["listed"], told["read"], told["changed"], told["held"], told["gone"]) == (230, 230, 230, 0, 0)
+    assert (told["listed"], told.get("read", 0), told["changed"], told["held"], told["gone"]) == (230, 0, 230, 0, 0)
     assert await paying(world, members) == 230
     before = len(world.stripe.account.history.of("stripe_request"))
     await passed(world, comparing)
     asked = [row["path"] for row in world.stripe.account.history.of("stripe_request")[before:]]
-    lists = ["events", "refunds", "disputes", "subscriptions", "subscriptions", "subscriptions"]
-    assert asked == [f"/v1/{name}" for name in lists]
+    assert set(asked) == {f"/v1/{name}" for name in ("events", "refunds", "disputes", "subscriptions")}
+    assert asked.count("/v1/subscriptions") == 3
 
 
 async def test_pass_is_made_every_ten_minutes_by_one_process(world: World) -> None:

@@ -247,21 +247,32 @@ def stripe() -> None:
 
 @stripe.command()
 @click.option(
-    "--amount", type=click.IntRange(1), help="Price in the smallest unit (2900 is 29.00), for plans without one."
+    "--amount", type=click.IntRange(1), help="In the smallest unit (2900 is 29.00), for plans without a price."
 )
 @click.option("--currency", default="usd", show_default=True)
 @click.option("--interval", type=click.Choice(["day", "week", "month", "year"]), default="month", show_default=True)
-def setup(amount: int | None, currency: str, interval: str) -> int:
-    """Create product, prices, portal and webhook endpoint in your Stripe account; again and again without harm."""
-    from webhooks.payments import stripe_setup  # noqa: PLC0415
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before something is made.")
+def setup(amount: int | None, currency: str, interval: str, dry_run: bool, yes: bool) -> int:
+    """Create products, prices, portal and webhook endpoint in your Stripe account; again and again without harm."""
+    from webhooks.payments import stripe_setup, stripe_shelf  # noqa: PLC0415
 
-    rate = stripe_setup.Rate(amount, currency, interval) if amount else None
+    rate = stripe_shelf.Rate(amount, currency, interval) if amount else None
+    agree = plainly.agreed(dry_run=dry_run, yes=yes or not sys.stdin.isatty())
 
     async def work(held: "stack.Stack") -> int:
-        await stripe_setup.setup(held.settings, held.catalogue, rate, say=click.echo)
+        await stripe_setup.setup(held.settings, held.catalogue, rate, say=click.echo, agree=agree)
         return 0
 
     return _with_stack(work, migrated=False, billing=False)
+
+
+@stripe.command()
+def doctor() -> int:
+    """Look at your Stripe account line by line: key, prices, portal, webhooks, taxes, subscriptions."""
+    from webhooks.payments import stripe_doctor  # noqa: PLC0415
+
+    return _with_stack(lambda held: stripe_doctor.examine(held, say=click.echo), billing=False)
 
 
 cli.add_command(backup.backup(_with_stack))

@@ -1,6 +1,11 @@
-"""What an operator reads when a command fails: one sentence; a bug of ours leaves its trace in the log, too."""
+"""What an operator reads when a command fails, and before one changes something elsewhere.
 
-from collections.abc import Awaitable
+A failure is one sentence; a bug of ours leaves its trace in the log, too.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import click
 
 from core import errors
 
@@ -11,6 +16,23 @@ async def said(work: Awaitable[int]) -> int:
         return await work
     except Exception as error:  # noqa: BLE001 - whatever it is, an operator reads a sentence
         raise _plain(_leaves(error)) from None
+
+
+def agreed(*, dry_run: bool, yes: bool) -> Callable[[Sequence[str]], bool]:
+    """Whether what a command is about to do may be done: it is shown and asked, unless everything was said before."""
+
+    def agree(plan: Sequence[str]) -> bool:
+        if yes and not dry_run:
+            return True
+        click.echo("This is what would be done:")
+        for line in plan:
+            click.echo(f"  {line}")
+        if not dry_run and click.confirm("Do it?"):
+            return True
+        click.echo("Nothing was done.")
+        return False
+
+    return agree
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

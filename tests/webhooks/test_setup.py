@@ -7,16 +7,16 @@ import pytest
 from core import catalogue, errors
 from tests.webhooks.conftest import World
 from webhooks import prices
-from webhooks.payments import stripe, stripe_setup, stripe_wire
+from webhooks.payments import stripe, stripe_setup, stripe_shelf, stripe_wire
 
 PLANS = (
     catalogue.Plan(key="basic", name="Basic", description="Bitcoin only."),
     catalogue.Plan(key="pro", name="Pro"),
 )
-RATE = stripe_setup.Rate(2900, "EUR")
+RATE = stripe_shelf.Rate(2900, "EUR")
 
 
-async def run(world: World, book: catalogue.Catalogue, rate: stripe_setup.Rate | None = RATE) -> tuple[Any, list[str]]:
+async def run(world: World, book: catalogue.Catalogue, rate: stripe_shelf.Rate | None = RATE) -> tuple[Any, list[str]]:
     said: list[str] = []
     return await stripe_setup.setup(world.stack.settings, book, rate, say=said.append), said
 
@@ -66,7 +66,7 @@ async def test_plan_without_price_needs_an_amount(world: World) -> None:
 async def test_other_amount_makes_another_price_of_the_same_product(world: World) -> None:
     book = catalogue.Catalogue(plans=PLANS[:1])
     first, _ = await run(world, book)
-    second, _ = await run(world, book, stripe_setup.Rate(4900, "eur"))
+    second, _ = await run(world, book, stripe_shelf.Rate(4900, "eur"))
     assert first != second
     products = {world.stripe.account.get("price", made["basic"])["product"] for made in (first, second)}
     assert len(products) == 1

@@ -1,12 +1,13 @@
-"""What `signalstack stripe setup` does in the operator's account; doing it again changes nothing."""
+"""What `signalstack stripe setup` does in the operator's account: first it looks, then it says, then it does.
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+Doing it again changes nothing. What the operator made by hand is left alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core import catalogue, errors, settings
-from core.billing import plans
-from webhooks.payments import stripe_objects, stripe_wire
+from core import catalogue, settings
+from webhooks.payments import stripe_objects, stripe_shelf, stripe_wire
 
 EVENTS = (
     "checkout.session.completed",
@@ -18,137 +19,164 @@ EVENTS = (
     "customer.subscription.deleted",
     "customer.subscription.paused",
     "customer.subscription.resumed",
+    "customer.subscription.trial_will_end",
     "invoice.paid",
     "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
     "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
     "charge.dispute.created",
     "charge.dispute.updated",
     "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
     "price.updated",
 )
 Say = Callable[[str], None]
+Agree = Callable[[Sequence[str]], bool]
 Obj = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """What plans without a price shall cost; `amount` in the smallest unit of the currency."""
-
-    amount: int
-    currency: str
-    interval: str = "month"
+def _at_once(_plan: Sequence[str]) -> bool:
+    return True
 
 
-async def setup(conf: settings.Settings, book: catalogue.Catalogue, rate: Rate | None, *, say: Say) -> dict[str, str]:
-    """Product and price of each plan, billing portal and webhook endpoint stand in the account; says what it did.
+async def setup(
+    conf: settings.Settings,
+    book: catalogue.Catalogue,
+    rate: stripe_shelf.Rate | None,
+    *,
+    say: Say,
+    agree: Agree = _at_once,
+) -> dict[str, str]:
+    """Product and prices of each plan, billing portal and webhook endpoint stand in the account; says what it did.
 
-    Returns the price id of each plan. Without `rate`, a plan that has no price raises RefusedError.
+    `agree` is shown everything that would be made or changed, before anything is, and may refuse. Returns the price id
+    of each plan, and of each price by where it belongs. A plan of which nothing says what it costs raises RefusedError.
     """
     async with stripe_wire.connected(conf) as client:
-        made = {plan.key: await _price(client.v1, plan, rate, say) for plan in book.plans}
-        await _portal(client.v1, book, say)
-        await _endpoint(client.v1, conf, say)
-    return made
+        shelf = stripe_shelf.Shelf(client.v1, rate)
+        steps = [step for plan in book.plans for step in await shelf.steps(plan)]
+        steps += [*await _portal(client.v1, book), *await _endpoint(client.v1, conf)]
+        for step in steps:
+            if step.do is None:
+                say(step.said)
+        todo = [step for step in steps if step.do is not None]
+        if todo and agree([step.said for step in todo]):
+            for step in todo:
+                assert step.do is not None  # noqa: S101 - those without are not among them
+                say(await step.do())
+        elif not todo:
+            say("Everything stands; nothing was changed.")
+    if shelf.notes:
+        say("Write into signalstack.toml (or STRIPE_PRICE_ID, where there is one plan with one price):")
+    for note in shelf.notes:
+        say(f"  {note}")
+    return shelf.made
 
 
-async def _price(v1: Any, plan: catalogue.Plan, rate: Rate | None, say: Say) -> str:
-    if plan.price_id:
-        if await stripe_wire.answered(v1.prices.retrieve_async(plan.price_id)) is None:
-            raise errors.RefusedError(
-                f"The plan {plan.key} names the price {plan.price_id}, which Stripe does not know."
-            )
-        say(f"Plan {plan.key}: its price {plan.price_id} is there.")
-        return plan.price_id
-    product = await _product(v1, plan, say)
-    async for price in _all(v1.prices, {"product": product, "active": True}):
-        if rate is None or _is(price, rate):
-            say(f"Plan {plan.key}: found the price {price['id']}. Use it as price_id or STRIPE_PRICE_ID.")
-            return str(price["id"])
-    if rate is None:
-        raise errors.RefusedError(f"The plan {plan.key} has no price yet: say what it costs (--amount, --currency).")
-    making: Any = {
-        "product": product,
-        "unit_amount": rate.amount,
-        "currency": rate.currency.lower(),
-        "recurring": {"interval": rate.interval},
-        "metadata": {stripe_objects.PLAN: plan.key},
+def portal_features(book: catalogue.Catalogue) -> dict[str, Any]:
+    """What members can do in the portal; plans are changed with us, who show the cost first."""
+    features: dict[str, Any] = {
+        "invoice_history": {"enabled": True},
+        "payment_method_update": {"enabled": True},
+        "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
+        "subscription_update": {"enabled": False},
     }
-    price = stripe_wire.plain(await stripe_wire.answered(v1.prices.create_async(making), making=True))
-    words = plans.written(rate.amount, rate.currency)
-    say(f"Plan {plan.key}: made the price {price['id']} ({words} / {rate.interval}).")
-    say(f"Name it as price_id of the plan {plan.key} in signalstack.toml, or as STRIPE_PRICE_ID.")
-    return str(price["id"])
+    if book.policy.tax:
+        features["customer_update"] = {"enabled": True, "allowed_updates": ["address", "name", "tax_id"]}
+    return features
 
 
-def _is(price: Obj, rate: Rate) -> bool:
-    cycle = price.get("recurring") or {}
-    told = (price.get("unit_amount"), price.get("currency"), cycle.get("interval"), cycle.get("interval_count"))
-    return told == (rate.amount, rate.currency.lower(), rate.interval, 1)
-
-
-async def _product(v1: Any, plan: catalogue.Plan, say: Say) -> str:
-    async for product in _all(v1.products, {"active": True}):
-        if (product.get("metadata") or {}).get(stripe_objects.PLAN) == plan.key:
-            return str(product["id"])
-    making: Any = {"name": plan.name, "metadata": {stripe_objects.PLAN: plan.key}}
-    if plan.description:
-        making["description"] = plan.description
-    product = stripe_wire.plain(await stripe_wire.answered(v1.products.create_async(making), making=True))
-    say(f"Plan {plan.key}: made the product {product['id']}.")
-    return str(product["id"])
-
-
-async def _portal(v1: Any, book: catalogue.Catalogue, say: Say) -> None:
-    async for row in _all(v1.billing_portal.configurations, {"active": True}):
+async def _portal(v1: Any, book: catalogue.Catalogue) -> Sequence[stripe_shelf.Step]:
+    features = portal_features(book)
+    words = "card, invoices, cancel at the end of the period"
+    async for row in stripe_shelf.every(v1.billing_portal.configurations, {"active": True}):
         if stripe_objects.is_our_portal(row):
-            say(f"Billing portal: its configuration {row['id']} is there.")
-            return
+            return [_as_wanted(v1, row, features)]
     making: Any = {
         "business_profile": {"headline": book.service.name[:60]},
-        "features": {
-            "invoice_history": {"enabled": True},
-            "payment_method_update": {"enabled": True},
-            "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
-        },
+        "features": features,
         "metadata": {stripe_objects.PORTAL: "yes"},
     }
-    row = stripe_wire.plain(
-        await stripe_wire.answered(v1.billing_portal.configurations.create_async(making), making=True)
+
+    async def make() -> str:
+        row = await stripe_wire.answered(v1.billing_portal.configurations.create_async(making), making=True)
+        return f"Billing portal: made the configuration {stripe_wire.plain(row)['id']} ({words})."
+
+    return [stripe_shelf.Step(f"Billing portal: make its configuration ({words}).", make)]
+
+
+def _as_wanted(v1: Any, row: Obj, features: Mapping[str, Any]) -> stripe_shelf.Step:
+    if not (wrong := portal_faults(row, features)):
+        return stripe_shelf.Step(f"Billing portal: its configuration {row['id']} is there.")
+    wanted: Any = {"features": {name: features[name] for name in wrong}}
+
+    async def change() -> str:
+        await stripe_wire.answered(v1.billing_portal.configurations.update_async(row["id"], wanted), making=True)
+        return f"Billing portal: set {', '.join(wrong)} right."
+
+    return stripe_shelf.Step(f"Billing portal: set {', '.join(wrong)} of {row['id']} right.", change)
+
+
+def portal_faults(row: Obj, features: Mapping[str, Any]) -> list[str]:
+    """The features of this configuration that are not as they should be."""
+    has = row.get("features") or {}
+    return [name for name, wanted in features.items() if not _holds(has.get(name) or {}, wanted)]
+
+
+def _holds(has: Obj, wanted: Obj) -> bool:
+    return all(
+        set(value) <= set(has.get(name) or []) if isinstance(value, list) else has.get(name, False) == value
+        for name, value in wanted.items()
     )
-    say(f"Billing portal: made the configuration {row['id']} (card, invoices, cancel at the end of the period).")
 
 
-async def _endpoint(v1: Any, conf: settings.Settings, say: Say) -> None:
-    url = f"{conf.public_url}/webhooks/stripe"
-    async for row in _all(v1.webhook_endpoints, {}):
-        if row["url"] == url and row.get("status", "enabled") == "enabled":
-            await _same_events(v1, row, say)
-            if row.get("api_version") not in {None, stripe_wire.API_VERSION}:
-                say(f"It speaks API version {row['api_version']}, we {stripe_wire.API_VERSION}; both are understood.")
-            return
+def endpoint_url(conf: settings.Settings) -> str:
+    """Where Stripe is to send its events."""
+    return f"{conf.public_url}/webhooks/stripe"
+
+
+async def _endpoint(v1: Any, conf: settings.Settings) -> Sequence[stripe_shelf.Step]:
+    url = endpoint_url(conf)
+    async for row in stripe_shelf.every(v1.webhook_endpoints, {}):
+        if row["url"] == url:
+            return _listening(v1, row)
     making: Any = {"url": url, "enabled_events": list(EVENTS), "api_version": stripe_wire.API_VERSION}
-    row = stripe_wire.plain(await stripe_wire.answered(v1.webhook_endpoints.create_async(making), making=True))
-    say(f"Webhooks: made the endpoint {row['id']} for {url}.")
-    say(f"Its secret is shown this once: STRIPE_WEBHOOK_SECRET={row['secret']}")
+
+    async def make() -> str:
+        row = stripe_wire.plain(await stripe_wire.answered(v1.webhook_endpoints.create_async(making), making=True))
+        return (
+            f"Webhooks: made the endpoint {row['id']} for {url}.\n"
+            f"Its secret is shown this once: STRIPE_WEBHOOK_SECRET={row['secret']}"
+        )
+
+    return [stripe_shelf.Step(f"Webhooks: make the endpoint {url} (its secret is shown once).", make)]
 
 
-async def _same_events(v1: Any, row: Obj, say: Say) -> None:
-    told = set(row.get("enabled_events") or [])
-    if "*" in told or told >= set(EVENTS):
-        say(f"Webhooks: the endpoint {row['id']} is there; its secret is in your Stripe dashboard.")
-        return
-    wanted: Any = {"enabled_events": sorted(told | set(EVENTS))}
-    await stripe_wire.answered(v1.webhook_endpoints.update_async(row["id"], wanted), making=True)
-    say(f"Webhooks: the endpoint {row['id']} now tells us every event we need.")
+def _listening(v1: Any, row: Obj) -> Sequence[stripe_shelf.Step]:
+    """The endpoint that is there hears everything we need; its API version cannot be changed any more."""
+    steps, version = [], row.get("api_version")
+    if version not in {None, stripe_wire.API_VERSION}:
+        both = f"speaks API version {version}, we speak {stripe_wire.API_VERSION}; both are understood"
+        steps.append(stripe_shelf.Step(f"Webhooks: the endpoint {row['id']} {both}."))
+    told, wanted = set(row.get("enabled_events") or []), dict[str, Any]()
+    if not ("*" in told or told >= set(EVENTS)):
+        wanted["enabled_events"] = sorted(told | set(EVENTS))
+    if row.get("status", "enabled") != "enabled":
+        wanted["disabled"] = False
+    if not wanted:
+        return [
+            *steps,
+            stripe_shelf.Step(f"Webhooks: the endpoint {row['id']} is there; its secret is in your Stripe dashboard."),
+        ]
 
+    async def change() -> str:
+        await stripe_wire.answered(v1.webhook_endpoints.update_async(row["id"], wanted), making=True)
+        return f"Webhooks: the endpoint {row['id']} is on and tells us every event we need."
 
-async def _all(room: Any, wanted: Mapping[str, Any]) -> AsyncIterator[Obj]:
-    """Every object of a list, page after page."""
-    after: dict[str, str] = {}
-    while True:
-        page = stripe_wire.plain(await stripe_wire.answered(room.list_async({**wanted, "limit": 100, **after})))
-        for row in page["data"]:
-            yield row
-        if not page["has_more"]:
-            return
-        after = {"starting_after": page["data"][-1]["id"]}
+    return [*steps, stripe_shelf.Step(f"Webhooks: let the endpoint {row['id']} tell us every event we need.", change)]

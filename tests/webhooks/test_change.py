@@ -144,6 +144,7 @@ async def test_shorter_period_leaves_credit_that_is_said_before(world: World) ->
     shown, said = await chosen(world, url, "basic")
     ((left,),) = [re.findall(r"(\S+) USD stay as credit", said)]
     assert "0.00 USD now" in said
+    assert "on 25 Feb 2026, before discounts" in said  # and not at the end of the year that is left
     assert (await post(world, shown))[0] == 303
     customer = world.stripe.account.get("customer", world.stripe.subscription(sub)["customer"])
     assert f"{-customer['balance'] / 100:.2f}" == left

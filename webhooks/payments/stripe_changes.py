@@ -50,7 +50,9 @@ def quote(invoice: Obj, change: changes.Change) -> changes.Quote:
     credit = -sum(line["amount"] for line in counted if line["amount"] < 0)
     cost = sum(line["amount"] for line in counted if line["amount"] > 0)
     if change.timing == "now":
-        return changes.Quote(currency, due, credit, cost, left, next_at=_latest(lines))
+        # What is credited reaches to the end of the period that is left behind.
+        begun = [line for line in lines if line["amount"] > 0]
+        return changes.Quote(currency, due, credit, cost, left, next_at=_latest(begun or lines))
     at = _moment(invoice.get("period_end"))
     return changes.Quote(currency, 0, credit, cost, left, next_amount=due, next_at=at)
 

@@ -54,6 +54,10 @@ async def choose(request: web.Request) -> web.Response:
     try:
         await changing.reread(site.of(request), state.row)
         state = await changing.state_of(request)
+    except (errors.SignalStackError, TimeoutError) as error:
+        log.warning("change_not_read", error=str(error))
+        return site.message(request, "Not now", _AWAY, status=503)
+    try:
         offered = await changing.offer(request, state, said)
     except errors.RefusedError as error:
         return changing.page(request, state, said=said, fault=str(error), status=422)

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from core import errors, models
 from core.billing import changes, links, plans, seats
 from webhooks import billing, events, payments, site
 
+log = structlog.get_logger()
 _NOTHING = "You have no subscription that could be changed. Send /plans to the bot to see what there is."
 _ELSEWHERE = "This subscription cannot be changed. You can cancel it, and subscribe to another plan when it has ended."
 _GONE = "This price is not offered any more. Please choose one of those below."
+_NOT_SHOWN = (
+    "Our payment provider cannot make this change now. Please choose something else, or write to us in the chat."
+)
 _SAME = "This is what you have already. Please choose something else."
 
 
@@ -64,7 +69,12 @@ async def offer(request: web.Request, state: State, said: dict[str, str]) -> cha
     if (price.price_id, quantity) == chosen(row):
         raise errors.RefusedError(_SAME)
     change = changes.asked(row, price, quantity, now=here.now)
-    return changes.Offered(state.member_id, row.id, chosen(row), change, await state.provider.preview(change))
+    try:
+        quote = await state.provider.preview(change)
+    except errors.RefusedError as error:  # its words are not for members
+        log.warning("change_not_shown", subscription=row.external_id, error=str(error))
+        raise errors.RefusedError(_NOT_SHOWN) from None
+    return changes.Offered(state.member_id, row.id, chosen(row), change, quote)
 
 
 def chosen(row: models.Subscription) -> tuple[str, int]:

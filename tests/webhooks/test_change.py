@@ -289,6 +289,19 @@ async def test_provider_that_is_away_changes_nothing(world: World) -> None:
     assert (await world.row(anna)).plan == "basic"
 
 
+async def test_what_the_provider_refuses_is_said_in_our_words(world: World) -> None:
+    anna, sub, url = await starts(world)
+    world.stripe.account.tables["price"].pop(shop.price_of(world, "pro"))
+    status, text, _ = await post(world, url, price=shop.price_of(world, "pro"))
+    assert status == 422
+    assert "Our payment provider cannot make this change now" in text
+    assert "refuses" not in text
+    world.stripe.set_status(sub, "past_due")
+    status, text, _ = await post(world, url, price=shop.price_of(world, "basic", 1))
+    assert "The last payment is still open" in text
+    assert (await world.row(anna)).plan == "basic"
+
+
 async def test_in_free_days_nothing_is_charged_and_the_new_price_counts_afterwards(worlds: Any) -> None:
     world: World = await worlds(book=shop.full)
     anna, sub, url = await starts(world, "pro")

@@ -141,11 +141,10 @@ class Scheduler:
         """Members have been told what is about to be charged or to end; says how many messages are new."""
         if self._reminded is not None and now - self._reminded < dunning.EVERY:
             return 0
+        self._reminded = now  # at once: what fails here must not fail every few seconds
         async with self._stack.db.transaction() as session:
             grace = self._stack.settings.grace_days
-            told = await dunning.plan(session, self._stack.catalogue, grace_days=grace, now=now)
-        self._reminded = now
-        return told
+            return await dunning.plan(session, self._stack.catalogue, grace_days=grace, now=now)
 
     async def _post_head(self) -> bool:
         """Today's head of the record is on its way to the public channels; says whether it was not before."""

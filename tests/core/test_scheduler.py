@@ -167,6 +167,21 @@ async def test_the_sweep_tells_of_access_that_ended_and_frees_what_dead_workers_
     assert await held.bell.wait("outbox:telegram", timeout=0.01)
 
 
+async def test_members_are_reminded_every_ten_minutes_at_most(stage: Stage) -> None:
+    held = held_by(stage, "one", pace=60)
+    made = scheduler.Scheduler(held)
+    for number in range(3):
+        async with stage.database.transaction() as session:
+            who = await people.person(session, stage.now())
+            until, told = stage.now() + timedelta(hours=12), {"status": "past_due", "told": "grace"}
+            await people.subscription(session, who.member_id, until, **told)
+        held.bell.ring("sweep")
+        await made._sweep()
+        expected = ["grace_ends"] if number != 1 else []
+        assert await people.notices(stage.database, who.member_id) == expected
+        stage.clock.seconds += 601 if number else 1
+
+
 async def test_an_alarm_reaches_each_operator_once_for_each_time_it_is_raised(stage: Stage) -> None:
     held = held_by(stage, "one", admins="telegram:7,discord:8")
     made = scheduler.Scheduler(held)

@@ -158,7 +158,8 @@ async def test_plans_page_says_every_way_shortly(world: World) -> None:
     assert "29.00 USD every month" in said
     assert "or 80.00 USD every 3 months or 290.00 USD every year; also in EUR" in said
     assert "7 days free" in said
-    assert "per seat, 2 to 10 seats" in said
+    assert "29.00 USD every month, per seat" in said
+    assert "For teams, 2 to 10 seats" in said
 
 
 async def test_thanks_says_what_was_bought_and_nobodys_name(world: World) -> None:

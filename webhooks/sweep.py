@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from core import errors, health, leases
-from core.billing import checkouts, drift, subscriptions
+from core.billing import checkouts, drift, gifts, subscriptions
 from webhooks import events, payments, reconcile, site
 
 _LEASE = "webhooks.sweep"
@@ -62,6 +62,9 @@ class Sweep:
             if self._due("checkouts", _OFTEN, now):
                 opened = await checkouts.unfinished(session, name, now=now, limit=_LIMIT * 5)
                 subjects += [payments.Subject(session=row.session_id or "") for row in opened]
+        async with db.transaction() as session:
+            given = await gifts.unsettled(session, name, now=now, limit=_LIMIT)
+        subjects += [payments.Subject(session=session_id) for session_id in given]
         await self._apply(subjects)
         self._did("checkouts", now, when=self._due("checkouts", _OFTEN, now))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors
@@ -139,12 +139,13 @@ def after(start: datetime, interval: str, count: int) -> datetime:
 async def unsettled(session: AsyncSession, provider: str, *, now: datetime, limit: int) -> Sequence[str]:
     """The provider's sessions of gifts whose payment is worth asking after again, the longest unread first.
 
-    Those that nobody has taken or that run, not read for six hours; and those in dispute, which may be won.
+    Those that nobody has taken or that run, not read for six hours, disputed ones among them, which may be won. From
+    now on they count as read.
     """
     alive = or_(Gift.grant_id.is_(None), Grant.until > now)
-    rows = await session.scalars(
-        select(Checkout.session_id)
-        .join(Gift, Gift.checkout_id == Checkout.id)
+    found = await session.execute(
+        select(Gift.id, Checkout.session_id)
+        .join(Checkout, Gift.checkout_id == Checkout.id)
         .outerjoin(Grant, Grant.id == Gift.grant_id)
         .where(Checkout.provider == provider, Checkout.session_id.is_not(None), alive)
         .where(Gift.read_at <= now - _UNREAD, Gift.created_at > now - _CLAIMABLE)
@@ -152,4 +153,7 @@ async def unsettled(session: AsyncSession, provider: str, *, now: datetime, limi
         .order_by(Gift.read_at)
         .limit(limit)
     )
-    return [found for found in rows if found]
+    rows = found.all()
+    # One whose payment the provider does not know any more must not stand at the head of the line for ever.
+    await db.execute(session, update(Gift).where(Gift.id.in_([number for number, _ in rows])).values(read_at=now))
+    return [said for _, said in rows if said]

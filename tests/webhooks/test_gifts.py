@@ -11,6 +11,7 @@ from core import access, db, errors
 from core.billing import gifts, links
 from tests.webhooks import giving
 from tests.webhooks.conftest import World
+from webhooks import sweep
 
 
 @pytest.fixture
@@ -196,14 +197,28 @@ async def test_the_link_shows_what_it_is_and_takes_nothing(world: World) -> None
     assert (await giving.get(world, f"{world.url}/invitation/{'x' * 22}"))[0] == 404
 
 
-async def test_gifts_whose_payment_should_be_asked_after_are_named(world: World) -> None:
+async def test_gifts_whose_payment_should_be_asked_after_are_named_once(world: World) -> None:
     anna = await world.member()
     session = await giving.bought(world, anna)
     later = world.now + timedelta(hours=7)
-    async with world.stack.db.reading() as reading:
+    async with world.stack.db.transaction() as reading:
         assert await gifts.unsettled(reading, "stripe", now=world.now, limit=9) == []
-        assert await gifts.unsettled(reading, "stripe", now=later, limit=9) == [session]
         assert await gifts.unsettled(reading, "other", now=later, limit=9) == []
+        assert await gifts.unsettled(reading, "stripe", now=later, limit=9) == [session]
+        assert await gifts.unsettled(reading, "stripe", now=later, limit=9) == []
+
+
+async def test_s21_a_sweep_finds_what_was_bought_and_taken_back_while_no_event_came(world: World) -> None:
+    anna = await world.member()
+    world.stripe.webhook_url = None
+    session = await giving.bought(world, anna)
+    await world.stripe.advance(600)
+    await sweep.Sweep(world.here, world.here.providers[0]).round()
+    assert await world.notices(anna) == ["gift_bought"]
+    world.stripe.refund(world.stripe.account.get("checkout.session", session)["payment_intent"])
+    await world.stripe.advance(7 * 3600)
+    await sweep.Sweep(world.here, world.here.providers[0]).round()
+    assert await world.notices(anna) == ["gift_bought", "gift_withdrawn"]
 
 
 @pytest.mark.parametrize(

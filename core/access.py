@@ -231,6 +231,7 @@ async def _tell(
         "renews": row.cancels_at is None,
         **(dunning.cost(row) if state == "grace" or row.status == "trialing" else {}),
         **({"trial": True} if row.status == "trialing" else {}),
+        **({"seats": row.quantity} if row.quantity > 1 else {}),
     }
     facts |= await given.doors_to(session, row.plan)
     if name:

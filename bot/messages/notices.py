@@ -15,12 +15,20 @@ def access_started(facts: Facts, service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"Welcome! {facts['plan']} is on.")),
         text.line(_began(facts)),
+        *_seats(facts),
         *_where(facts, "New signals arrive in this chat; those still open follow now."),
         *_simulated(service),
         text.BLANK,
         text.line(text.italic(service.risk)),
-        buttons=[*_first_steps(facts)],
+        buttons=[*([[text.Button("Give seats", data="/seats")]] if facts.get("seats") else []), *_first_steps(facts)],
     )
+
+
+def _seats(facts: Facts) -> list[text.Line]:
+    """What who pays for a team does next."""
+    if not facts.get("seats"):
+        return []
+    return [text.line(f"You have {facts['seats']} seats. One is yours; ", text.command("/seats"), " gives the others.")]
 
 
 def _began(facts: Facts) -> str:

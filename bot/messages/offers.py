@@ -35,6 +35,7 @@ def overview(
         buttons=[
             *([button] for button in changes),
             *([text.Button(f"Subscribe: {offer.plan.name}", data=f"/subscribe {offer.plan.key}")] for offer in bought),
+            [text.Button("A gift for somebody else", data="/gift")] if any(one.plan.gift for one in bought) else [],
         ],
     )
 

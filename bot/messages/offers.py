@@ -41,10 +41,18 @@ def overview(
 
 
 def _plan(offer: plans.Offer) -> list[text.Line]:
-    price = plans.words(offer.price) if offer.price else "no price at the moment"
+    price = plans.summary(offer) or "no price at the moment"
     opens = ", ".join(sorted(offer.plan.symbols)) or "all markets"
     described = [text.line(offer.plan.description)] if offer.plan.description else []
-    return [text.BLANK, text.line(text.bold(offer.plan.name), f" – {price}"), text.line(f"Opens {opens}."), *described]
+    named = text.line(text.bold(offer.plan.name), f" – {price}")
+    return [text.BLANK, named, text.line(f"Opens {opens}.{_more(offer.plan)}"), *described]
+
+
+def _more(plan: catalogue.Plan) -> str:
+    """What else there is to know before choosing: days for free, how many seats."""
+    free = f" {plan.trial_days} {'day' if plan.trial_days == 1 else 'days'} free, once." if plan.trial_days else ""
+    seats = f" For teams of {plan.seats.least} to {plan.seats.most}." if plan.seats else ""
+    return free + seats
 
 
 def pick(offers: Sequence[plans.Offer]) -> text.Message:
@@ -60,11 +68,11 @@ def _choice(offer: plans.Offer) -> text.Button:
 
 def checkout(offer: plans.Offer, url: str, service: catalogue.Service) -> text.Message:
     """The way to the page on which this member subscribes."""
-    price = f" for {plans.words(offer.price)}" if offer.price else ""
+    price = f" for {plans.summary(offer)}" if offer.price else ""
     return text.message(
-        text.line("Subscribe to ", text.bold(offer.plan.name), f"{price}."),
-        "The page shows plan, price and terms; you pay on Stripe's own page. The link is yours alone and works for "
-        "24 hours. Access starts within seconds of your payment.",
+        text.line("Subscribe to ", text.bold(offer.plan.name), f"{price}.{_more(offer.plan)}"),
+        "The page shows plan, price and terms; you pay on our payment provider's own page. The link is yours alone "
+        "and works for 24 hours. Access starts within seconds of your payment.",
         text.BLANK,
         text.line(text.italic(service.risk)),
         buttons=[[text.Button("Open the checkout page", url=url)]],

@@ -84,7 +84,13 @@ class Settings(watching.Watching, edge.Edge):
 
     def selling(self, book: catalogue.Catalogue) -> bool:
         """Whether members can pay for something of this catalogue."""
-        return self.stripe and bool(book.by_price)
+        by_card, by_stars = (any(getattr(plan, ids) for plan in book.plans) for ids in ("named_ids", "stars_id"))
+        return (self.stripe and by_card) or (self.stars and by_stars)
+
+    @property
+    def stars(self) -> bool:
+        """Whether payments in Telegram Stars can be on; they are where a plan has a price in Stars."""
+        return self.telegram
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -187,8 +193,13 @@ def _unready_billing(settings: Settings, book: catalogue.Catalogue) -> list[str]
     found = []
     if settings.stripe and not settings.webhook_secrets:
         found.append("STRIPE_WEBHOOK_SECRET is missing: without it nobody could tell Stripe's events from forged ones.")
-    if settings.stripe and not book.by_price:
+    if settings.stripe and not any(plan.named_ids for plan in book.plans):
         found.append("STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml.")
+    if not settings.stars and any(plan.stars is not None for plan in book.plans):
+        found.append(
+            "TELEGRAM_BOT_TOKEN is missing: a plan has a price in Telegram Stars, which the Telegram bot takes; "
+            "set it, or remove `stars` from the plans."
+        )
     return found
 
 

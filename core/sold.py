@@ -61,7 +61,8 @@ class Plan(Section):
     """Something a member can subscribe to; `symbols` empty means every watched market.
 
     `places` empty means every place that carries nothing but the plan's own markets. `price_id` is a plan's only price,
-    or its first one. `trial_days` are free, once for each person. `gift`: one period can be bought for another person.
+    or its first one. `stars` is its price for 30 days in Telegram Stars; 0 when it is sold for them no longer, and
+    those who pay so go on. `trial_days` are free, once for each person. `gift`: one period can be bought for another.
     """
 
     key: Key
@@ -69,6 +70,7 @@ class Plan(Section):
     description: str = Field(default="", max_length=300)
     price_id: str = Field(default="", max_length=100)
     prices: tuple[Price, ...] = Field(default=(), max_length=20)
+    stars: int | None = Field(default=None, ge=0, le=10_000)
     symbols: frozenset[Symbol] = frozenset()
     places: frozenset[Key] = frozenset()
     trial_days: int = Field(default=0, ge=0, le=90)
@@ -79,12 +81,24 @@ class Plan(Section):
     def _given_by_one(self) -> Self:
         if self.gift and self.seats:
             raise ValueError("a plan with seats cannot be a gift")
+        if self.stars is not None and self.seats:
+            raise ValueError("a plan with seats cannot be paid in Stars, whose subscriptions are for one")
         return self
+
+    @property
+    def stars_id(self) -> str:
+        """The id of its price in Stars; empty when it has none."""
+        return f"stars:{self.key}:{self.stars}" if self.stars else ""
+
+    @property
+    def named_ids(self) -> tuple[str, ...]:
+        """The ids of the prices that a payment provider has under these names, in their order."""
+        return tuple(dict.fromkeys(one for one in (self.price_id, *(price.id for price in self.prices)) if one))
 
     @property
     def price_ids(self) -> tuple[str, ...]:
         """The ids of every price that pays for this plan, in their order."""
-        return tuple(dict.fromkeys(one for one in (self.price_id, *(price.id for price in self.prices)) if one))
+        return (*self.named_ids, self.stars_id) if self.stars_id else self.named_ids
 
     def covers(self, symbols: Collection[str]) -> bool:
         """Whether the plan opens every one of these markets; none named means every market there is."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bot.messages import figures, text
+from bot.messages import figures, starry, text
 from core import catalogue
 
 Facts = dict[str, Any]
@@ -13,6 +13,8 @@ _STATUS = ((text.Button("Status", data="/status"), text.Button("Billing", data="
 
 
 def payment_failed(facts: Facts, _service: catalogue.Service) -> text.Message:
+    if starry.paid(facts):
+        return starry.payment_failed(facts)
     return text.message(
         text.line(text.bold(f"A payment for {facts['plan']} did not go through.")),
         f"{_charged(facts, 'We could not charge', 'your card')}. This happens, for example when a card was replaced.",
@@ -33,6 +35,8 @@ def payment_action(facts: Facts, _service: catalogue.Service) -> text.Message:
 
 
 def grace_ends(facts: Facts, _service: catalogue.Service) -> text.Message:
+    if starry.paid(facts):
+        return starry.grace_ends(facts)
     return text.message(
         text.line(text.bold(f"Your access to {facts['plan']} ends soon.")),
         f"The last payment is still open{_amount(facts)}. Without it your access ends on "

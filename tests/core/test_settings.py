@@ -285,3 +285,35 @@ def test_whatever_a_variable_holds_there_are_settings_or_sentences(name: str, va
         lines = (conf.public_url,)
     assert all(lines)
     assert not any("\n" in line for line in lines)
+
+
+CATALOGUE = """
+[[plans]]
+key = "signals"
+name = "Signals"
+stars = {stars}
+"""
+
+
+def test_a_price_in_stars_needs_the_telegram_bot(tmp_path: Path) -> None:
+    (tmp_path / "signalstack.toml").write_text(CATALOGUE.format(stars=500))
+    [fault] = faults({})
+    assert fault.startswith("TELEGRAM_BOT_TOKEN is missing: a plan has a price in Telegram Stars")
+    conf, book = load({"TELEGRAM_BOT_TOKEN": "123456789:AAcanary_canary"})
+    assert (conf.stars, conf.selling(book), book.by_price["stars:signals:500"].key) == (True, True, "signals")
+    stripe = {**STRIPE, "STRIPE_PRICE_ID": "", "TELEGRAM_BOT_TOKEN": "123456789:AAcanary_canary"}
+    assert faults(stripe) == [
+        "STRIPE_PRICE_ID is missing: name one price, or give plans a price_id in signalstack.toml."
+    ]
+
+
+def test_a_plan_that_is_sold_for_stars_no_longer_has_no_price_in_them(tmp_path: Path) -> None:
+    (tmp_path / "signalstack.toml").write_text(CATALOGUE.format(stars=0))
+    conf, book = load({"TELEGRAM_BOT_TOKEN": "123456789:AAcanary_canary"})
+    assert (conf.selling(book), book.by_price, book.plans[0].stars_id) == (False, {}, "")
+
+
+@pytest.mark.parametrize("stars", ["-1", "10001", '"many"', "500\nseats = {least = 2}"])
+def test_a_price_that_telegram_would_not_take_is_refused(tmp_path: Path, stars: str) -> None:
+    (tmp_path / "signalstack.toml").write_text(CATALOGUE.format(stars=stars))
+    assert len(faults({"TELEGRAM_BOT_TOKEN": "123456789:AAcanary_canary"})) == 1

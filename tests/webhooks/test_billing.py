@@ -301,7 +301,7 @@ async def test_origins_of_the_real_stripe_are_its_two_page_hosts(worlds: Any) ->
     world = await worlds(stripe_api_key="", stripe_webhook_secret="")
     live = world.stack.settings.model_copy(update={"stripe_api_url": "https://api.stripe.com"})
     assert payments.opened(live, world.stack.catalogue) == ()
-    assert payments.names() == ["stripe"]
+    assert payments.names() == ["stars", "stripe"]
     from webhooks.payments import stripe
 
     made = stripe.open_provider(live, world.stack.catalogue)

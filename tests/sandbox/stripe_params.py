@@ -120,7 +120,7 @@ def _refusal(params: Obj, error: pydantic.ValidationError) -> ApiError:
 _WORDS = {"dict_type": "object", "list_type": "array", "string_type": "string"}
 
 
-def _walked(params: Obj, loc: tuple[int | str, ...]) -> list[str]:
+def _walked(params: Obj, loc: tuple[Any, ...]) -> list[str]:
     """The error's place as names of the form, without what the validators say of the types that they tried."""
     node: Any = params
     path: list[str] = []

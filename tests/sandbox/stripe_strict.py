@@ -41,6 +41,10 @@ _SCALARS: dict[Any, Any] = {
 }
 
 
+_WRAPPERS: tuple[Any, ...] = (typing_extensions.NotRequired, typing_extensions.Required)
+_CHOICES: tuple[Any, ...] = (Union, types.UnionType)
+
+
 def _strict(kind: Any) -> Any:
     if kind in _SCALARS:
         return _SCALARS[kind]
@@ -74,7 +78,7 @@ def closed(kind: Any) -> Any:
     fields: dict[str, Any] = {}
     for name, hint in typing_extensions.get_type_hints(kind, room, include_extras=True).items():
         if name not in _request_options.RequestOptions.__annotations__:
-            wrapped = typing_extensions.get_origin(hint) in (typing_extensions.NotRequired, typing_extensions.Required)
+            wrapped = typing_extensions.get_origin(hint) in _WRAPPERS
             inner = _strict(typing_extensions.get_args(hint)[0] if wrapped else hint)
             fields[name] = inner if name in kind.__required_keys__ else typing_extensions.NotRequired[inner]
     make: Any = typing_extensions.TypedDict

@@ -72,6 +72,8 @@ def test_t17_every_field_of_every_message_survives_the_parser(symbol: str, reaso
     }
     watch = {"watch": symbol, "same": 1, "late": 0, "different": 0, "differences": []}
     facts |= {"watches": [watch], "since": "2026-01-05T00:00:00+00:00", "until": "2026-01-12T00:00:00+00:00"}
+    facts |= {"expires": "2026-03", "at": facts["until"], "card": note, "amount": reason, "price": reason}
+    facts |= {"seats": 2, "gift": 3, "by": note, "who": note, "period": reason, "why": reason}
     ended = signals.ended(SignalStatus.TARGET, "27900", symbol=symbol)
     said = [
         messages.signals.opening(signals.make(symbol=symbol, reason=reason), service),

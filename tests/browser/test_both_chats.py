@@ -41,7 +41,7 @@ async def test_a_member_is_in_both_places_and_out_of_them_again(stage: Stage) ->
         await page.goto(stage.phone)
         chat, server = page.locator(".phone.large"), page.locator(".server")
         await chat.get_by_role("button", name="Start").click()
-        await say(chat, "/subscribe")
+        await say(chat, "/subscribe signals")
         await window.pay(page, chat)
         await expect(chat.get_by_text("Signals is on.")).to_be_visible()
         await _enter(page, chat)
@@ -49,6 +49,14 @@ async def test_a_member_is_in_both_places_and_out_of_them_again(stage: Stage) ->
         await _read(stage, chat, server)
         await _leave(stage, chat, server)
         await expect(page.locator("#steps .done")).to_have_count(10)
+        await expect(page.locator("#steps li:not(.done)")).to_have_text(
+            [
+                "Buy a gift with /gift",
+                "Send its /redeem line as Noah",
+                "End the free days, below",
+                "Change the plan with /billing",
+            ]
+        )
     since = stage.world.history.of("discord_member", user_id=MAYA_D, role_id=ROLE, has=True)[0]["n"]
     together = checker.Linked(frozenset({MEMBER, ("discord", MAYA_D)}), since)
     verdict = stage.world.judge(accounts=[together])

@@ -88,7 +88,7 @@ async def test_commands_can_be_tapped_in_the_menu(stage: Stage) -> None:
         await chat.get_by_role("button", name="Commands").click()
         await chat.locator(".menu").get_by_role("button", name="/status").click()
 
-        await expect(chat.get_by_text("active, paid until")).to_be_visible()
+        await expect(chat.get_by_text("free until")).to_be_visible()
         await expect(chat.locator(".menu")).to_be_hidden()
 
 
@@ -104,7 +104,7 @@ async def test_what_others_write_is_shown_as_text_and_never_as_markup(stage: Sta
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_no_page_is_wider_than_a_phone(stage: Stage, scheme: Literal["light", "dark"]) -> None:
-    said = await stage.world.telegram.say(STRANGER, "/subscribe")
+    said = await stage.world.telegram.say(STRANGER, "/subscribe signals")
     with suppress(NothingHappenedError):
         message = await stage.world.message(STRANGER, "29.00", after=said["message"]["message_id"])
     checkout = message.buttons[0][0]["url"]
@@ -114,7 +114,7 @@ async def test_no_page_is_wider_than_a_phone(stage: Stage, scheme: Literal["ligh
             assert await overflow(page) <= 0, url
     async with browsing(stage, NARROW, scheme) as page:
         await page.goto(checkout)
-        await page.get_by_role("button", name="Continue to payment").click()
+        await page.get_by_role("button", name="Continue to the free days").click()
         await expect(page.get_by_text("no real money")).to_be_visible()
         assert await overflow(page) <= 0, page.url
 

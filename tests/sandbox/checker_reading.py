@@ -34,7 +34,7 @@ _LAID = frozenset({"telegram_message", "discord_message"})
 _SHOWN = _LAID | {"telegram_edit", "discord_edit", "discord_ephemeral"}
 _OWN_CLOCK = frozenset({"stripe_ended", "stripe_cancel_planned"})
 """Events whose `at` is a moment of Stripe's clock, not the moment at which they were written down."""
-_CHECKOUT = re.compile(r"/checkout/([A-Za-z0-9_-]+)\.")
+_BUYING = re.compile(r"/(?:checkout|gift)/([A-Za-z0-9_-]+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +201,12 @@ def _ends(row: Row) -> bool:
 
 
 def members(urls: Iterable[tuple[Account, str]]) -> dict[str, Account]:
-    """The account of every member, from the checkout links (account, address) that lay in chats: a link names its
-    member. Where a member has several accounts it is the one whose link comes first; give them oldest first.
+    """The account of every member, from the links (account, address) to the shop's pages that lay in chats: a link
+    names its member. Where a member has several accounts it is the one whose link comes first; give them oldest first.
     """
     found: dict[str, Account] = {}
     for chat, url in urls:
-        part = _CHECKOUT.search(url)
+        part = _BUYING.search(url)
         if part:
             found.setdefault(_member(part[1]), chat)
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.sandbox import demo_story, moment, panel, phone, product, transcript
 from tests.sandbox.world import (
+    FRIEND,
     LOBBY,
     MAYA_D,
     MEMBER,
@@ -106,7 +107,7 @@ async def _once(folder: Path) -> int:
 
 
 def _chats(world: World) -> list[str]:
-    who = {MEMBER: "a new member", STRANGER: "never pays", OPERATOR: "the operator"}
+    who = {MEMBER: "a new member", FRIEND: "has a gift", STRANGER: "never pays", OPERATOR: "the operator"}
     shown = [transcript.chat(world.telegram, user, about) for user, about in who.items()]
     if not world.both:
         return shown

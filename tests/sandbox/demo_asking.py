@@ -29,6 +29,7 @@ class Teller:
         self._invitation: telegram.Message | None = None
         self._linked: checker.Linked | None = None
         self._signal = 0
+        self._handed = ""
 
     async def _ask(self, user: int, command: str, words: str) -> telegram.Message:
         """The answer to this command; it must contain the words."""

@@ -70,12 +70,12 @@ class Panel:
     async def _period(self) -> str:
         if not await self._world.end_paid_period():
             return "Nobody has a running subscription yet."
-        return "The paid month is over. Stripe has done what it does then."
+        return "The time is over. Stripe has done what it does then."
 
     async def _decline(self) -> str:
         if not self._world.decline_next_renewal():
             return "Nobody has a running subscription yet."
-        return "The bank will decline the next renewal. Now end the paid month."
+        return "The bank will decline the next renewal. Now end the time."
 
     # --- what a visitor sees
 
@@ -91,6 +91,7 @@ class Panel:
             "waiting": world.pace is None and not self._steps.met("paid"),
             "markets": [self._market(market.symbol) for market in world.exchange.markets.values()],
             "plan": self._plan(),
+            "shop": world.both,
             "steps": self._steps.shown(),
             "told": self._told,
             "links": {"Status page": self._product_url + "/", "Metrics": self._product_url + "/metrics"},
@@ -119,6 +120,8 @@ class Panel:
             return f"Cancelled; paid until {until:%-d %b %Y}."
         if sub["status"] == "past_due":
             return "The last payment was declined; Stripe tries again."
+        if sub["status"] == "trialing":
+            return f"Free until {until:%-d %b %Y}, charged then."
         return f"Paid until {until:%-d %b %Y}, renews then."
 
     def _catch_up(self) -> None:
@@ -138,9 +141,8 @@ class Panel:
                 return self._door_words(row)
             case "telegram_refused" if row["method"].startswith("send"):
                 return f"Telegram refused a message: {row['description']}"
-            case "stripe_paid" | "stripe_renewed":
-                what = "A payment" if row["event"] == "stripe_paid" else "A renewal"
-                return f"{what} of {stripe_pages.money(row['amount'], self._world.price['currency'])} arrived at Stripe"
+            case "stripe_paid" | "stripe_renewed" | "stripe_bought":
+                return self._money_words(row)
         return _WORDS.get(row["event"], "")
 
     def _message_words(self, row: Row) -> str:
@@ -151,6 +153,15 @@ class Panel:
             if copies:
                 return f"{words} #{copies[0].signal} reached {self._name(copies[0].chat)}"
         return ""
+
+    def _money_words(self, row: Row) -> str:
+        if row["event"] == "stripe_bought":
+            return f"A gift of {stripe_pages.money(row['amount'], row['currency'])} was paid at Stripe"
+        if row["event"] == "stripe_paid" and not row["amount"]:
+            return "Free days have begun at Stripe"
+        what = "A payment" if row["event"] == "stripe_paid" else "A renewal or a change"
+        currency = self._world.stripe.subscription(row["subscription"])["currency"]
+        return f"{what} of {stripe_pages.money(row['amount'], currency)} arrived at Stripe"
 
     def _door_words(self, row: Row) -> str:
         if row["event"] == "telegram_join_request":

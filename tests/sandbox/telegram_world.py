@@ -120,6 +120,7 @@ class World:
         origin = {"type": "hidden_user", "sender_user_name": "Somebody", "date": message.date}
         message.service |= {"forward_origin": origin} if forwarded else {}
         self.lay(message)
+        self.history.add("telegram_said", chat_id=chat.id, user_id=user_id, text=body)
         kind = "channel_post" if chat.kind == "channel" else "message"
         update = self.updates.make(kind, message.json()) if self._hears(chat, message) else None
         return update or {kind: message.json()}

@@ -153,7 +153,7 @@ async def test_the_panel_says_what_happened_and_what_comes_next(opened: world.Wo
     assert facts["plan"].startswith("Paid until")
     assert facts["label"] == market_history.SIMULATED
     assert facts["pace"] == "fast"
-    assert [step["done"] for step in facts["steps"]] == [True, True] + [False] * 8
+    assert [step["done"] for step in facts["steps"]] == [True, True] + [False] * 12
     assert "29.00 EUR" in facts["told"][0]["text"]
 
     opened.stripe.cancel(sub)

@@ -207,11 +207,11 @@ async def test_the_panel_follows_maya_through_both_doors(made: world.World, bot:
     assert done() == ["Send /join and enter VIP signals", "Link Discord with /link"]
     await bot.post(SIGNALS, OPENING)
     await _telegram(made, "sendMessage", chat_id=VIP, text=END)
-    assert done()[:2] == ["Wait for a signal with its chart", "See how it ends, as a reply"]
+    assert done()[:2] == ["Wait for a signal with chart", "See how it ends, as a reply"]
     assert "See a signal in #signals there" in done()
     made.history.add("stripe_ended", member="7", subscription="sub_1")
     made.telegram.set_member(VIP, MEMBER, "kicked")
-    assert done()[-1] == "End the paid month, below"
+    assert done()[-1] == "End the paid time, below"
     made.discord.remove_role(world.GUILD, MAYA_D, ROLE)
     assert done()[-1] == "See both places close"
     told = [row["text"] for row in beside.facts()["told"]]

@@ -15,14 +15,14 @@ class PageError(Exception):
 
 
 class Page:
-    """What came back: its address after redirections, its status, its words, and its buttons by their labels."""
+    """What came back: its address after redirections, its status, its words, its buttons, and its links by label."""
 
     def __init__(self, url: str, status: int, html: str) -> None:
         self.url, self.status = url, status
         reading = _Reading()
         reading.feed(html)
         self.text = " ".join(" ".join(reading.words).split())
-        self.buttons = reading.buttons
+        self.buttons, self.links = reading.buttons, reading.links
 
 
 class Button:
@@ -73,6 +73,8 @@ class _Reading(HTMLParser):
         super().__init__()
         self.words: list[str] = []
         self.buttons: list[Button] = []
+        self.links: dict[str, str] = {}
+        self._link: tuple[str, str] | None = None
         self._form: tuple[str, dict[str, str]] | None = None
         self._pressed: Button | None = None
         self._silent = 0
@@ -81,10 +83,13 @@ class _Reading(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag in {"script", "style"}:
             self._silent += 1
+        elif tag == "a" and "href" in given:
+            self._link = ("", given["href"])
         elif tag == "form":
             self._form = (given.get("action", ""), {})
         elif tag == "input" and self._form and given.get("name") and given.get("type") != "checkbox":
-            self._form[1][given["name"]] = given.get("value", "")
+            if given.get("type") != "radio" or "checked" in given:
+                self._form[1][given["name"]] = given.get("value", "")
         elif tag == "button" and self._form:
             own = {given["name"]: given.get("value", "")} if given.get("name") else {}
             self._pressed = Button(self._form[0], {**self._form[1], **own})
@@ -93,6 +98,9 @@ class _Reading(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in {"script", "style"}:
             self._silent -= 1
+        elif tag == "a" and self._link:
+            self.links.setdefault(*self._link)
+            self._link = None
         elif tag == "form":
             self._form = None
         elif tag == "button":
@@ -102,5 +110,7 @@ class _Reading(HTMLParser):
         if self._silent:
             return
         self.words.append(data)
+        if self._link:
+            self._link = (" ".join(f"{self._link[0]} {data}".split()), self._link[1])
         if self._pressed:
             self._pressed.label = " ".join(f"{self._pressed.label} {data}".split())

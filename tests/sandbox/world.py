@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from tests.sandbox import (
     checker,
+    checker_gifts,
     checker_reading,
+    demo_shop,
     discord,
     exchange,
     history,
@@ -33,6 +35,7 @@ TIMEFRAME = "1h"
 CACHE = Path(__file__).parents[2] / ".demo" / "market"
 
 MEMBER, OPERATOR, STRANGER = world_places.MEMBER, world_places.OPERATOR, world_places.STRANGER
+FRIEND = world_places.FRIEND
 MAYA_D, OLGA_D, NOAH_D = world_places.MAYA_D, world_places.OLGA_D, world_places.NOAH_D
 GUILD, ROLE, LOBBY, SIGNALS = world_places.GUILD, world_places.ROLE, world_places.LOBBY, world_places.SIGNALS
 VIP = world_places.VIP
@@ -69,7 +72,8 @@ class World(world_waits.Waits):
         self.stripe = stripe.Stripe(account)
         # Stripe charges a renewal an hour after the period began; a demonstration has no such hour.
         self.stripe.account.draft_seconds = 0
-        self.price = self.stripe.add_price(2900, "eur", "month", name="Signals")
+        self.plans = demo_shop.stocked(self.stripe, "Signals", 2900, 3100)
+        self.price = self.plans.month
         self.label = self.exchange.label
         self.addresses: dict[str, str] = {}
         self.pace: float | None = None
@@ -134,6 +138,8 @@ class World(world_waits.Waits):
         notice = "" if self.label == market_history.REAL else self.label
         if not (told := world_places.catalogue(notice, self._symbols, self.timeframe, places=self.both)):
             return env
+        if self.both:
+            told += demo_shop.opened(self.stripe, self.plans)
         path = self.folder / "signalstack.toml"
         path.write_text(told, encoding="utf-8")
         return env | {"SIGNALSTACK_CONFIG": str(path)}
@@ -209,7 +215,9 @@ class World(world_waits.Waits):
 
         `granted` is what was given without a payment, `accounts` which of them belong to one person.
         """
-        payers = checker_reading.payers(self.history.events, checker_reading.members(self._links()))
+        members = checker_reading.members(self._links())
+        payers = checker_reading.payers(self.history.events, members)
+        payers += checker_gifts.receivers(self.history.events, members)
         places = world_places.gated(self.discord) if self.both else []
         entitled = [*payers, *granted]
         return checker.judge(self.history, entitled=entitled, rules=rules, places=places, accounts=accounts)
@@ -238,7 +246,8 @@ class World(world_waits.Waits):
 
 def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:
     """Everything about this subscription happened `seconds` earlier; nobody is told, as nothing changed."""
-    for name in ("created", "start_date", "cancel_at"):
+    account.secret(sub["id"])["trial_notice_at"] = None
+    for name in ("created", "start_date", "cancel_at", "trial_start", "trial_end"):
         if sub.get(name) is not None:
             sub[name] -= seconds
     for item in sub["items"]["data"]:

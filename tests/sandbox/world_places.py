@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from tests.sandbox import checker, discord, discord_places, moment, telegram
 
-MEMBER, OPERATOR, STRANGER = 1001, 1002, 1003
-"""Maya, Olga and Noah on Telegram."""
+MEMBER, OPERATOR, STRANGER, FRIEND = 1001, 1002, 1003, 1004
+"""Maya, Olga, Noah and Lena on Telegram."""
 MAYA_D, OLGA_D, NOAH_D = 2001, 2002, 2003
 """The same people on Discord."""
 GUILD, ROLE, LOBBY, SIGNALS = 900_001, 900_002, 900_003, 900_004
@@ -32,10 +32,11 @@ channel = {SIGNALS}
 
 
 def people(on_telegram: telegram.Telegram) -> None:
-    """Maya, Olga and Noah have Telegram."""
+    """Maya, Olga, Noah and Lena have Telegram."""
     on_telegram.person(MEMBER, "Maya", "maya")
     on_telegram.person(OPERATOR, "Olga", "olga_operates")
     on_telegram.person(STRANGER, "Noah", "noah")
+    on_telegram.person(FRIEND, "Lena", "lena")
 
 
 def furnish(on_telegram: telegram.Telegram, on_discord: discord.Discord) -> None:

@@ -79,7 +79,8 @@ class Room {
     if (entity.type === "bot_command") return pressable("command", "", () => this.chat.say(covered));
     const url = entity.type === "text_link" ? entity.url : entity.type === "url" ? covered : "";
     if (url && isWeb(url)) return leading(url, this.chat.user, "", "command");
-    return element(TAGS[entity.type] || "span", entity.type);
+    const made = element(TAGS[entity.type] || "span", entity.type);
+    return entity.type === "code" ? copied(made, covered) : made;
   }
 
   quote(id) {

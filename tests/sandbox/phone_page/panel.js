@@ -33,6 +33,7 @@ function takeFacts(facts) {
   document.getElementById("markets").replaceChildren(...facts.markets.map(market));
   document.getElementById("plan").textContent = facts.plan;
   document.getElementById("resting").hidden = !facts.waiting;
+  document.getElementById("more").hidden = !facts.shop;
   for (const button of document.querySelectorAll("[data-deed][aria-pressed]")) {
     button.setAttribute("aria-pressed", String(button.dataset.deed === facts.pace));
   }

@@ -17,6 +17,19 @@ function pressable(className, text, act) {
   return made;
 }
 
+// A piece of code that a tap copies, as the app does it.
+function copied(made, words) {
+  const copy = async () => {
+    await navigator.clipboard.writeText(words);
+    toast("Copied.");
+  };
+  Object.assign(made, { tabIndex: 0, title: "Copy" });
+  made.setAttribute("role", "button");
+  made.addEventListener("click", copy);
+  made.addEventListener("keydown", (event) => event.key === "Enter" && copy());
+  return made;
+}
+
 function icon(path, size = 18) {
   const svg = document.createElementNS(SVG, "svg");
   const line = document.createElementNS(SVG, "path");

@@ -24,7 +24,7 @@ async def test_x05_x06_everybody_gets_what_the_table_says(open_scene: conftest.S
 # --- what is completed while it is typed
 
 PUBLIC = {"BTC/USDT", "ETH/USDT", "all", "Everything", "private", "place", "both", "usual", "release", "1h"}
-PUBLIC |= {"new", "revoke", "long", "short", *strategies.names()}
+PUBLIC |= {"new", "revoke", "add", "end", "long", "short", *strategies.names()}
 """What everybody may be offered: pairs, timeframes, plans, strategies, and the words that commands themselves have."""
 TYPED = ("", "b", "3")
 

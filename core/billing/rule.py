@@ -8,7 +8,7 @@
 | `grace` | `past_due` | beginning of the unpaid period + grace: a renewal that fails has advanced the period already |
 | `collection_paused` | collection paused by the operator | none, unless `policy.paused_collection_keeps_access` |
 | `pending` | first payment on its way (`hold`) | none |
-| `refunded`, `disputed` | latest payment refunded in full, or disputed (`hold`) | none |
+| `refunded`, `disputed` | latest payment refunded in full, or any payment disputed (`hold`) | none |
 | `trial_used` | free days, or a refused charge at their end, of who had free days before (`hold`) | none |
 | `over` | `canceled`, `unpaid`, `incomplete`, `incomplete_expired`, `paused`, any other word | none |
 | `no_plan` | anything, at a price that belongs to no plan | none |

@@ -51,13 +51,13 @@ class _Pass:
 class Reconcile:
     """Makes the passes of one provider, one process at a time; `pause` seconds lie between the starts of readings.
 
-    A reading is up to four requests, and a page one, so a pass stays below 25 requests a second.
+    A reading is up to six requests, and a page one, so a pass stays below 25 requests a second.
     """
 
     here: site.Site
     provider: payments.Provider
     part: str = "webhooks.reconcile"
-    pause: float = 0.17
+    pause: float = 0.25
     _epoch: int | None = None
 
     async def step(self) -> None:
@@ -215,6 +215,7 @@ class Reconcile:
             log.warning("ends_held_back", ends=number, room=room)
             return number
         for reading in found.ends:
+            await self._still()
             await self._apply(found, reading)
         found.figures["ended"] = number
         return 0

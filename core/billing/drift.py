@@ -12,13 +12,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, health
-from core.billing import rule, subscriptions
+from core.billing import looks, rule, subscriptions
 from core.models import Alarm, Inbox, Lease, Round, Subscription
 
 SHARE, LEAST, MOST = 0.05, 3, 20
 SPAN = timedelta(minutes=10)
-LOOK = "look"
-"""The kind of an inbox item by which we ask ourselves to look, and which no provider sent."""
 # What a list does not say, or what says nothing about access.
 _ELSEWHERE = {"read_at", "session_id", "hold", "claims", "card", "card_expires"}
 _NO_MONEY = {"refunded", "disputed", "pending"}
@@ -202,7 +200,7 @@ async def listen(
     """
     rows = await session.execute(
         select(Inbox.received_at, Inbox.not_before)
-        .where(Inbox.source == source, Inbox.kind != LOOK)
+        .where(Inbox.source == source, Inbox.kind != looks.KIND)
         .order_by(Inbox.id.desc())
         .limit(500)
     )

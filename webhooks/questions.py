@@ -40,7 +40,7 @@ async def _answer(here: site.Site, provider: payments.Provider, item: inbox.Item
     except (ValueError, TypeError, KeyError):
         log.warning("question_unreadable", item=item.id, kind=item.kind)
         return
-    async with here.stack.db.reading() as session:
+    async with here.stack.db.transaction() as session:
         refusal = await questions.refusal(session, provider.name, asked, now=here.now)
     await provider.answer(asked, refusal)
     log.info("question_answered", session=asked.session, refusal=refusal)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import members, models
+from core import leases, members, models
 from core.billing import checkouts, subscriptions
 
 UNKNOWN = "This offer is not known any more. Send /subscribe to the bot to get a new one."
@@ -16,7 +16,9 @@ ANOTHERS = (
     "account is yours, too."
 )
 CHANGED = "The price has changed. Send /subscribe to the bot to see the new one."
+BUSY = "This is being paid just now. Please look into the chat in a minute."
 RUNNING = "You have a running subscription to this plan already. Send /status to the bot to see it."
+_PROMISE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ async def refusal(session: AsyncSession, provider: str, asked: Question, *, now:
     """Why the payment is not wanted, in one sentence for the one who pays; empty when it is.
 
     The account must belong to the member who asked for the checkout: whoever pays for another buys a gift, and asks for
-    that. A checkout that was paid can be paid again once the subscription that came of it is over.
+    that. A checkout that was paid can be paid again once the subscription that came of it is over. A yes holds for a
+    minute, in which nobody else gets one: the news of the payment is on its way then.
     """
     row = await checkouts.of_session(session, asked.session)
     if row is None or row.provider != provider:
@@ -49,7 +52,10 @@ async def refusal(session: AsyncSession, provider: str, asked: Question, *, now:
     if not row.gift and await _runs(session, provider, owner, row.plan):
         return RUNNING
     again = row.state == "paid" and not row.gift
-    return "" if again or (row.state == "open" and row.expires_at > now) else OVER
+    if not again and (row.state != "open" or row.expires_at <= now):
+        return OVER
+    held = await leases.acquire(session, f"paying:{row.id}", asked.id[:64], ttl=_PROMISE, now=now)
+    return BUSY if held is None else ""
 
 
 async def _runs(session: AsyncSession, provider: str, member_id: int, plan: str) -> bool:

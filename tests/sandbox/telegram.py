@@ -24,6 +24,7 @@ from tests.sandbox import (
     telegram_profile,
     telegram_stars,
     telegram_table,
+    telegram_window,
     telegram_world,
 )
 
@@ -69,6 +70,7 @@ class Telegram(telegram_world.World):
         self.app = web.Application(client_max_size=LARGEST_REQUEST)
         self.app.router.add_route("*", "/bot{token}/{method}", self._answer)
         self.app.router.add_get("/file/bot{token}/{path:.+}", self._file)
+        telegram_window.add_to(self.app, self, self.stars)
         self.app.on_startup.append(self._open)
         self.app.on_shutdown.append(self._close)
 

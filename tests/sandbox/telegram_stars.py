@@ -70,6 +70,8 @@ class Stars:
         self.payments: dict[str, Payment] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.answer_within = 10.0
+        self.site = "https://t.me"
+        """Where invoices open; the stand-in's own address where browsers are to find them."""
         self.tells_changes = True
         """Whether the bot is told of cancelled and failed subscriptions, as newer servers do."""
         self._world = world
@@ -174,7 +176,7 @@ class Stars:
                 raise telegram_call.bad(f"{name} must have from 1 to {most} characters")
         if not 1 <= len(call.text("payload").encode()) <= 128:
             raise telegram_call.bad("INVOICE_PAYLOAD_INVALID")
-        link = f"https://t.me/$sandbox{self._number():08d}"
+        link = f"{self.site}/$sandbox{self._number():08d}"
         what = (call.text("title"), call.text("description"), call.text("payload"))
         self.invoices[link] = Invoice(link, *what, amount, period)
         return link

@@ -137,6 +137,22 @@ async def test_the_checkout_page_offers_both_ways_to_pay(shop: Shop) -> None:
         assert answer.headers["Location"].startswith(shop.world.stripe.base_url)
 
 
+async def test_a_browser_opens_the_invoice_and_somebody_there_pays(shop: Shop) -> None:
+    shop.telegram.stars.site = shop.world.stack.settings.telegram_api_url
+    ann = await shop.member()
+    page = shop.world.local(links.checkout_url(shop.world.stack.settings, ann, "more", now=shop.world.now))
+    async with shop.world.http.post(page) as window:
+        assert "★ 900" in await window.text()
+    async with shop.world.http.post(window.url, data={"user": str(ANN)}) as answer:
+        assert "Paid." in await answer.text()
+    async with shop.world.http.post(window.url, data={"user": str(ANN)}) as answer:
+        assert questions.BUSY in await answer.text()
+    await shop.settle()
+    assert await shop.world.plans_of(ann) == {"more"}
+    async with shop.world.http.get(f"{window.url}x") as answer:
+        assert answer.status == 404
+
+
 async def test_who_pays_in_stars_reads_where_the_subscription_is_managed(shop: Shop) -> None:
     ann = await shop.member()
     await shop.subscribe(ann)

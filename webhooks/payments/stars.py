@@ -7,6 +7,7 @@ Telegram's list of payments. That list does not say who has cancelled; what an u
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from core import catalogue, errors, settings
 from core.billing import errands, gifts, passed, plans, questions
@@ -31,11 +32,14 @@ class Stars:
     """The provider "stars"; see `payments.Provider`."""
 
     name, inbox, asks = "stars", passed.PAID, passed.ASKED
-    origins = ("https://t.me",)
     once = True
     trials = codes = False
 
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
+        # Invoices open in Telegram; those of a stand-in at its own address.
+        api = urlsplit(conf.telegram_api_url)
+        real = api.hostname == "api.telegram.org"
+        self.origins = ("https://t.me",) if real else ("https://t.me", f"{api.scheme}://{api.netloc}")
         self._api = stars_wire.Api(conf)
         self._ledger = stars_wire.Ledger(self._api)
         self._book = book

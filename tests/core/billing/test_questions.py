@@ -1,5 +1,7 @@
 """Questions before a payment: wanted from the member who asked, at the price of now, while nothing else runs."""
 
+import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +35,7 @@ async def offered(session: AsyncSession, now: datetime, **wanted: Any) -> int:
 
 
 async def refused(database: db.Database, now: datetime, asked: questions.Question = ASKED, name: str = "pay") -> str:
-    async with database.reading() as session:
+    async with database.transaction() as session:
         return await questions.refusal(session, name, asked, now=now)
 
 
@@ -60,8 +62,7 @@ async def test_x02_any_other_payment_is_not_wanted(
     async with database.transaction() as session:
         await offered(session, now)
         await ann(session, now, "7002")
-    asked = questions.Question(**{name: getattr(ASKED, name) for name in ASKED.__slots__} | changes)
-    assert await refused(database, now, asked) == why
+    assert await refused(database, now, replace(ASKED, **changes)) == why
     assert await refused(database, now, name="another") == questions.UNKNOWN
 
 
@@ -75,6 +76,17 @@ async def test_the_other_account_of_the_same_member_may_pay(database: db.Databas
         )
     asked = questions.Question("1", "order-1", "discord", "9", 500, "XTR")
     assert await refused(database, now, asked) == ""
+
+
+async def test_s13_while_it_is_being_paid_nobody_else_gets_a_yes(database: db.Database, now: datetime) -> None:
+    async with database.transaction() as session:
+        await offered(session, now)
+    again = replace(ASKED, id="2")
+    answers = await asyncio.gather(refused(database, now), refused(database, now, again))
+    assert sorted(answers) == ["", questions.BUSY]
+    asked = ASKED if answers[0] == "" else again
+    assert await refused(database, now, asked) == ""  # the same question, because its answer was lost
+    assert await refused(database, now + timedelta(minutes=1), replace(ASKED, id="3")) == ""
 
 
 async def test_an_offer_that_has_run_out_is_not_paid(database: db.Database, now: datetime) -> None:

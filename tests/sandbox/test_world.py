@@ -11,7 +11,7 @@ import pytest
 
 from core import catalogue, strategies
 from core.market import series
-from tests.sandbox import demo, market_history, moment, panel, product, transcript, world
+from tests.sandbox import demo, demo_shop, market_history, moment, panel, product, transcript, world
 from tests.sandbox.checker_reading import Entitlement
 
 START = datetime(2023, 3, 1, tzinfo=UTC)
@@ -28,8 +28,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[world.World]:
         yield made
 
 
-async def _subscribed(made: world.World) -> str:
-    """Maya's subscription, paid for as the product would have it paid; its id."""
+async def _subscribed(made: world.World, **asked: str) -> str:
+    """Maya's subscription, paid for as the product would have it paid, with what else was asked for; its id."""
     links = {"inline_keyboard": [[{"text": "Pay", "url": "http://127.0.0.1:1/checkout/WzcsInNpZ25hbHMiXQ.t.s"}]]}
     async with aiohttp.ClientSession(trust_env=False) as http:
         made.telegram.people[world.MEMBER].started = True
@@ -41,6 +41,7 @@ async def _subscribed(made: world.World) -> str:
             "line_items[0][quantity]": "1",
             "client_reference_id": "7",
             "success_url": "http://127.0.0.1:1/thanks",
+            **asked,
         }
         key = {"Authorization": f"Bearer {made.stripe.api.api_key}"}
         async with http.post(f"{made.addresses['stripe']}/v1/checkout/sessions", data=order, headers=key) as answer:
@@ -97,6 +98,34 @@ async def test_a_running_subscription_renews_for_another_month(opened: world.Wor
     assert len(opened.history.of("stripe_renewed")) == 1
     left = opened.history.of("stripe_renewed")[0]["period_end"] - opened.stripe.now()
     assert 27 * 86_400 < left < 32 * 86_400
+
+
+async def test_the_end_of_free_days_is_charged_and_a_month_begins(opened: world.World) -> None:
+    await _subscribed(opened, **{"subscription_data[trial_period_days]": "7"})
+    beside = panel.Panel(opened, "")
+    assert beside.facts()["plan"].startswith("Free until")
+    assert beside.facts()["told"][0]["text"] == "Free days have begun at Stripe"
+    assert opened.judge().entitled == 1
+
+    await opened.end_paid_period()
+
+    assert [row["amount"] for row in opened.history.of("stripe_renewed")] == [2900]
+    assert opened.subscription is not None
+    assert opened.subscription["trial_end"] <= opened.stripe.now()
+    left = opened.history.of("stripe_renewed")[0]["period_end"] - opened.stripe.now()
+    assert 27 * 86_400 < left < 32 * 86_400
+    assert beside.facts()["told"][0]["text"] == "A renewal or a change of 29.00 EUR arrived at Stripe"
+
+
+async def test_what_the_world_sells_is_in_its_catalogue_with_prices_that_stripe_has(opened: world.World) -> None:
+    book = catalogue.read(Path(opened.environment()["SIGNALSTACK_CONFIG"]))
+
+    one, team = book.plans
+    assert (one.gift, one.trial_days) == (True, demo_shop.TRIAL_DAYS)
+    assert team.seats is not None
+    assert (team.seats.least, team.seats.most) == (demo_shop.LEAST, demo_shop.MOST)
+    known = {price["id"] for price in opened.stripe.account.all("price")}
+    assert known == {*one.named_ids, *team.named_ids}
 
 
 async def test_a_declined_renewal_is_past_due(opened: world.World) -> None:

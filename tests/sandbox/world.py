@@ -253,7 +253,10 @@ def _age(account: Any, sub: dict[str, Any], seconds: int) -> None:
     for item in sub["items"]["data"]:
         item["current_period_start"] -= seconds
         item["current_period_end"] -= seconds
-        account.secret(item["id"]).pop("anchor", None)
+        hidden = account.secret(item["id"])
+        hidden.pop("anchor", None)
+        if asked := hidden.get("billed"):
+            hidden["billed"] = (asked[0], asked[1] - seconds, asked[2] - seconds, asked[3])
     # Months differ in length: counted from the moved beginning, the next period could be a single day.
     sub["billing_cycle_anchor"] = stripe_billing.period_end(sub)
     account.watch(sub)

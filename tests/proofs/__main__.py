@@ -14,7 +14,22 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import databases, servers
 from tests.core import test_membership_machine
-from tests.proofs import equality, failpoints, hostile, kill, outages, posts, road, schema, several, stream, sweep
+from tests.proofs import (
+    entitlement,
+    equality,
+    failpoints,
+    hostile,
+    kill,
+    outages,
+    posts,
+    reconcile,
+    road,
+    schema,
+    several,
+    storm,
+    stream,
+    sweep,
+)
 
 
 async def _kill(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
@@ -26,6 +41,19 @@ async def _kill(folder: Path, database_url: str, options: argparse.Namespace) ->
 
 async def _failpoints(folder: Path, database_url: str, options: argparse.Namespace) -> bool:
     outcome = await failpoints.prove(folder, database_url, failpoints.Scale(kills=options.kills, seed=options.seed))
+    print(outcome)
+    return outcome.ok
+
+
+async def _storm(_folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    outcome = await storm.prove(database_url, storm.Scale(events=options.events, seed=options.seed))
+    print(outcome)
+    return outcome.ok
+
+
+async def _reconcile(_folder: Path, database_url: str, options: argparse.Namespace) -> bool:
+    scale = reconcile.Scale(subscriptions=options.subscriptions, seed=options.seed)
+    outcome = await reconcile.prove(database_url, scale)
     print(outcome)
     return outcome.ok
 
@@ -88,6 +116,13 @@ async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> boo
     return True
 
 
+async def _entitlement(_folder: Path, _: str, options: argparse.Namespace) -> bool:
+    scale = entitlement.Scale(sequences=options.histories, seed=options.seed)
+    outcome = await asyncio.to_thread(entitlement.prove, scale)
+    print(outcome)
+    return outcome.ok
+
+
 async def _equality(folder: Path, _: str, options: argparse.Namespace) -> bool:
     outcome = await equality.prove(
         folder, equality.Scale(five_minutes=options.five_minutes, workers=os.cpu_count() or 1)
@@ -111,6 +146,8 @@ async def _hostile(folder: Path, database_url: str, options: argparse.Namespace)
 PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = {
     "kill": _kill,
     "failpoints": _failpoints,
+    "storm": _storm,
+    "reconcile": _reconcile,
     "outages": _outages,
     "several": _several,
     "road": _road,
@@ -118,6 +155,7 @@ PROOFS: dict[str, Callable[[Path, str, argparse.Namespace], Awaitable[bool]]] = 
     "posts": _posts,
     "stream": _stream,
     "membership": _membership,
+    "entitlement": _entitlement,
     "equality": _equality,
     "hostile": _hostile,
     "schema": _schema,
@@ -135,12 +173,15 @@ def main() -> int:
     parser.add_argument("--candles", type=int, default=1000, help="of the road, for each timeframe")
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
     parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
+    parser.add_argument("--histories", type=int, default=50_000, help="of what is paid and what is heard of it")
     parser.add_argument("--five-minutes", type=float, default=0.25, help="share of the 5-minute candles, of equality")
     parser.add_argument("--consumers", type=int, default=500, help="of the stream")
     parser.add_argument("--stream-signals", type=int, default=1000, help="that they follow")
     parser.add_argument("--members", type=int, default=10_000, help="of the rounds, on each chat")
     parser.add_argument("--cases", type=int, default=200, help="at most for each operation of the API, of schema")
     parser.add_argument("--clients", type=int, default=500, help="that are slow or oversized on purpose, of hostile")
+    parser.add_argument("--events", type=int, default=10_000, help="of the storm")
+    parser.add_argument("--subscriptions", type=int, default=10_000, help="of reconcile")
     options = parser.parse_args()
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:

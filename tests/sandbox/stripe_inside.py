@@ -66,7 +66,7 @@ class InsideClient(stripe.HTTPClient):
         request: Any = Asked(method.upper(), unquote(where.path), where.query, CIMultiDict(headers), body)
         answer = None if self.away else await self.api.reply(request)
         if not isinstance(answer, web.Response) or request.transport.broken:
-            raise stripe.APIConnectionError("Nobody answers.", should_retry=True)
+            raise stripe.APIConnectionError("Nobody answers.", should_retry=True)  # type: ignore[no-untyped-call]
         content = answer.body
         return content if isinstance(content, bytes) else b"", answer.status, answer.headers
 

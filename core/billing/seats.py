@@ -4,15 +4,15 @@ A seat is a Grant with its subscription and a number from 2 on. All that changes
 subscription's row, so two who do so at once wait for each other; unique indexes stand behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import db, errors, members, models
+from core import db, errors, models
 from core.billing import invitations, subscriptions
 from core.models import Grant, Invitation, Subscription
 
@@ -44,7 +44,7 @@ class Team:
 
 
 async def settle(session: AsyncSession, row: Subscription, *, now: datetime) -> list[int]:
-    """Seats are what this subscription pays for now; says whose seats changed.
+    """Seats are what this subscription pays for now; says whose seats began or ended by it, or opens something else.
 
     The caller holds the lock of the row. Seats last as long as its access; while it gives none they rest, and when it
     is over for good they end. When fewer are paid for, those with the highest numbers end first; whoever has such a
@@ -55,7 +55,7 @@ async def settle(session: AsyncSession, row: Subscription, *, now: datetime) -> 
     free = [number for number in range(2, paid + 1) if number not in {seat.seat for seat in rows}]
     touched: list[int] = []
     for seat in rows:
-        before = (seat.until, seat.plan, seat.revoked_at)
+        before = (_opens(seat, now), seat.plan)
         if (seat.seat or 0) > paid:
             if not free:
                 seat.revoked_at, seat.reason = now, OVER if row.status in _ENDED else FEWER
@@ -63,11 +63,15 @@ async def settle(session: AsyncSession, row: Subscription, *, now: datetime) -> 
                 seat.seat = free.pop(0)
         if seat.revoked_at is None:
             seat.plan, seat.until = row.plan or seat.plan, _until(row, seat, now)
-        if before != (seat.until, seat.plan, seat.revoked_at):
+        if before != (_opens(seat, now), seat.plan):
             touched.append(seat.member_id)
     await session.flush()
     await _uninvite(session, row.id, most=max(0, paid - 1 - sum(seat.revoked_at is None for seat in rows)), now=now)
     return touched
+
+
+def _opens(seat: Grant, now: datetime) -> bool:
+    return seat.revoked_at is None and (seat.until is None or seat.until > now)
 
 
 def _until(row: Subscription, seat: Grant, now: datetime) -> datetime:
@@ -118,8 +122,16 @@ async def team(session: AsyncSession, row: Subscription, *, now: datetime) -> Te
     taken, waiting = await _taken(session, row.id), await _waiting(session, row.id, now)
     used = select(Invitation).where(Invitation.grant_id.in_([one.id for one in taken]))
     notes = {one.grant_id: one.note for one in await session.scalars(used)}
-    seats = [Seat(one, await members.identities(session, one.member_id), notes.get(one.id, "")) for one in taken]
+    people: dict[int, list[models.Identity]] = {one.member_id: [] for one in taken}
+    for who in await session.scalars(_accounts(people)):
+        people[who.member_id].append(who)
+    seats = [Seat(one, people[one.member_id], notes.get(one.id, "")) for one in taken]
     return Team(row, seats, waiting, max(0, row.quantity - 1 - len(taken) - len(waiting)))
+
+
+def _accounts(member_ids: Iterable[int]) -> Select[models.Identity]:
+    mine = select(models.Identity).where(models.Identity.member_id.in_(sorted(member_ids)))
+    return mine.order_by(models.Identity.id)
 
 
 async def _waiting(session: AsyncSession, subscription_id: int, now: datetime) -> Sequence[Invitation]:

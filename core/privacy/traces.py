@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, func, literal, or_, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import members
-from core.models import Audit, Checkout, Customer, Delivery, Identity, Inbox, Subscription
+from core.models import Audit, Checkout, Customer, Delivery, Gift, Identity, Inbox, Subscription
 
 _SENDERS = ("from", "author", "user")
 
@@ -41,6 +41,7 @@ async def person(session: AsyncSession, member_id: int) -> Person:
         (Customer.external_id, Customer),
         (Subscription.external_id, Subscription),
         (Checkout.session_id, Checkout),
+        (Gift.payment_id, Gift),
     ):
         rows = await session.scalars(select(column).where(table.member_id == member_id, column.is_not(None)))
         ids += [str(row) for row in rows]

@@ -10,7 +10,7 @@ import pytest
 from core import access, db, errors
 from core.billing import gifts, links
 from tests.webhooks import giving
-from tests.webhooks.conftest import World
+from tests.webhooks.conftest import World, open_world
 from webhooks import sweep
 
 
@@ -53,6 +53,17 @@ async def test_x02_a_gift_is_one_payment_that_says_what_it_is(world: World) -> N
     assert session["allow_promotion_codes"] is None
     assert "/gift/" in session["cancel_url"]
     assert (await giving.get(world, world.local(session["cancel_url"])))[0] == 200
+
+
+async def test_taxes_are_worked_out_for_gifts_too(sqlite_database: db.Database, make_stack: Any, now: datetime) -> None:
+    def taxed(stripe: Any) -> Any:
+        stripe.account.tax_active = True
+        made = giving.book(stripe)
+        return made.model_copy(update={"policy": made.policy.model_copy(update={"tax": True})})
+
+    async with open_world(sqlite_database, make_stack, now, book=taxed) as world:
+        session = world.stripe.account.get("checkout.session", await giving.gift(world, await world.member()))
+        assert session["automatic_tax"]["enabled"] is True
 
 
 @pytest.mark.parametrize("said", ["", "signals price_x USD", "team x USD", "signals  EUR"])

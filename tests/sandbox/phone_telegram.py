@@ -31,6 +31,8 @@ class Chats:
             web.post("/press", self._press),
             web.post("/door", self._door),
             web.post("/knock", self._knock),
+            web.post("/invoice", self._invoice),
+            web.post("/pay", self._pay),
         ]
 
     def watching(self, news: phone_wire.News) -> list[Awaitable[None]]:
@@ -101,6 +103,23 @@ class Chats:
             raise web.HTTPBadRequest
         return web.json_response({"state": await self._telegram.knock(said["chat"], str(said.get("link")))})
 
+    async def _invoice(self, request: web.Request) -> web.Response:
+        """What the person sees who opens this invoice, before they pay."""
+        said = await phone_wire.read(request)
+        invoice = self._telegram.stars.invoices.get(str(said.get("link")))
+        if said.get("chat") not in self._users:
+            raise web.HTTPBadRequest
+        if invoice is None:
+            return web.json_response({"state": "invalid"})
+        about = {"title": invoice.title, "about": invoice.description, "stars": invoice.amount}
+        return web.json_response({"state": "open", **about, "renews": bool(invoice.period)})
+
+    async def _pay(self, request: web.Request) -> web.Response:
+        said = await phone_wire.read(request)
+        if said.get("chat") not in self._users:
+            raise web.HTTPBadRequest
+        return web.json_response({"text": await self._telegram.stars.pay(said["chat"], str(said.get("link")))})
+
     def _inside(self, user: int, room: object) -> bool:
         place = self._telegram.chats.get(room) if isinstance(room, int) else None
         return place is not None and place.status(user, self._telegram.now()) in telegram_chats.IN_CHAT
@@ -162,7 +181,7 @@ def _shown(message: telegram.Message) -> Json:
         "id": message.id,
         "mine": bool(message.sender) and not message.from_bot,
         "at": message.date,
-        "text": message.text,
+        "text": message.text or _paid(message.service),
         "entities": message.entities,
         "photo": {"id": message.photo, "width": largest["width"], "height": largest["height"]} if largest else None,
         "reply": message.reply_to.id if message.reply_to else None,
@@ -170,6 +189,15 @@ def _shown(message: telegram.Message) -> Json:
         "edited": message.edited is not None,
         "deleted": message.deleted,
     }
+
+
+def _paid(service: Json) -> str:
+    """What Telegram itself says in a chat in which something was paid or given back."""
+    if "successful_payment" in service:
+        return f"You paid ★ {service['successful_payment']['total_amount']:,}."
+    if "refunded_payment" in service:
+        return f"★ {service['refunded_payment']['total_amount']:,} were given back."
+    return ""
 
 
 def _button(button: Json) -> Json:

@@ -250,3 +250,27 @@ def _picture() -> bytes:
     kept = io.BytesIO()
     Image.new("RGB", (1000, 600), "#101820").save(kept, "PNG")
     return kept.getvalue()
+
+
+# --- invoices
+
+
+async def test_an_invoice_is_looked_at_and_paid(place: Place) -> None:
+    given = {"title": "Signals", "description": "30 days", "payload": "order-1", "currency": "XTR"}
+    more = {"prices": [{"label": "Signals", "amount": 1500}], "subscription_period": 2_592_000}
+    link = await place.bot("createInvoiceLink", **given, **more)
+    about = {"state": "open", "title": "Signals", "about": "30 days", "stars": 1500, "renews": True}
+    assert await place.post("invoice", chat=MAYA, link=link) == (200, about)
+    assert await place.post("invoice", chat=MAYA, link="https://t.me/$x") == (200, {"state": "invalid"})
+    paying = asyncio.create_task(place.post("pay", chat=MAYA, link=link))
+    [update] = await place.bot("getUpdates", timeout=5)
+    asked = update["pre_checkout_query"]["id"]
+    await place.bot("answerPreCheckoutQuery", pre_checkout_query_id=asked, ok=True)
+    assert await paying == (200, {"text": "paid"})
+    [charge] = place.world.stars.payments
+    await place.bot("refundStarPayment", user_id=MAYA, telegram_payment_charge_id=charge)
+    async with place.news() as news:
+        said = await news.of(MAYA)
+    assert [one["text"] for one in said["messages"]] == ["You paid ★ 1,500.", "★ 1,500 were given back."]
+    assert (await place.post("pay", chat=HIDDEN, link=link))[0] == 400
+    assert (await place.post("invoice", chat=HIDDEN, link=link))[0] == 400

@@ -275,3 +275,22 @@ async function openDoor(user, url) {
   };
   dialog.showModal();
 }
+
+// Somebody opens an invoice: they see what it asks, and pay or not.
+async function openInvoice(user, url) {
+  const about = await post("/invoice", { chat: user, link: url });
+  if (!about) return;
+  if (about.state === "invalid") return toast("This invoice does not exist.");
+  const dialog = document.getElementById("invoice");
+  dialog.querySelector("h3").textContent = about.title;
+  dialog.querySelector(".sub").textContent = about.about;
+  dialog.querySelector(".words").textContent = about.renews ? "Renewed every 30 days until you cancel." : "Paid once.";
+  const ask = dialog.querySelector(".ask");
+  ask.textContent = `Pay ★ ${about.stars}`;
+  ask.onclick = async () => {
+    dialog.close();
+    const { text } = await post("/pay", { chat: user, link: url }) || {};
+    if (text) toast(text === "paid" ? "Paid." : text);
+  };
+  dialog.showModal();
+}

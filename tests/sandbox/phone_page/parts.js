@@ -79,6 +79,7 @@ function inside(url, of) {
   const start = url.match(/^https:\/\/t\.me\/\w+\?start=([\w-]{1,64})$/);
   if (start) return () => { view(String(of)); chats.get(of).say(`/start ${start[1]}`); };
   if (/^https:\/\/t\.me\/\+/.test(url)) return () => openDoor(of, url);
+  if (/^https?:\/\/[^/]+\/\$\w+$/.test(url)) return () => openInvoice(of, url);
   const place = url.match(/^https:\/\/discord\.com\/channels\/(?:\d+|@me)\/(\d+)/);
   if (place && servers.has(of)) return () => { view(servers.get(of).tab); servers.get(of).go(place[1]); };
   return null;

@@ -189,7 +189,7 @@ def _plan_name(here: site.Site, key: str) -> str:
     return plan.name if plan else key
 
 
-async def _again(session: AsyncSession, here: site.Site, item: inbox.Item, reason: str, *, away: bool) -> None:
+async def again(session: AsyncSession, here: site.Site, item: inbox.Item, reason: str, *, away: bool) -> None:
     """The item is due again; an outage of others, however long, is no reason to give it up."""
     if away:
         item = replace(item, attempts=min(item.attempts, inbox.MAX_ATTEMPTS - 2))
@@ -213,7 +213,7 @@ async def _later(here: site.Site, provider: payments.Provider, items: Iterable[i
             if isinstance(error, drift.HeldError):
                 await drift.hold(session, provider.name, 0, now=here.now)
             for item in items:
-                await _again(session, here, item, reason, away=away)
-    except Exception as again:
-        if not (db.is_unavailable(again) or isinstance(again, errors.LostLeaseError)):
+                await again(session, here, item, reason, away=away)
+    except Exception as fault:
+        if not (db.is_unavailable(fault) or isinstance(fault, errors.LostLeaseError)):
             raise

@@ -94,7 +94,7 @@ async def _later(here: site.Site, item: inbox.Item, error: Exception) -> None:
     log.warning("look_postponed", error=str(error))
     away = isinstance(error, errors.UnreachableError | TimeoutError)
     async with here.stack.db.transaction() as session:
-        await inbox.retry(session, item, type(error).__name__, now=here.now)
+        await events.again(session, here, item, type(error).__name__, away=away)
         member_id = looks.opened(item.body).member_id
         if away and await session.get(models.Member, member_id) is not None:
             current = await members.current(session, member_id)

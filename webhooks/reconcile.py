@@ -169,6 +169,8 @@ class Reconcile:
         if reading.snapshot is None:
             if subject.subscription:
                 found.gone.append(subject.subscription)
+            elif reading != payments.Reading():
+                await self._apply(found, reading)  # a gift, say
             return
         async with self.here.stack.db.reading() as session:
             known = await subscriptions.known(session, self.provider.name, [reading.snapshot.external_id])

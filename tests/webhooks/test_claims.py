@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from core import models
 from tests.sandbox import stripe_billing as billing
+from tests.webhooks import giving
 from tests.webhooks.conftest import World
 from webhooks import reconcile
 
@@ -96,6 +97,24 @@ async def test_s19_claims_are_found_although_every_webhook_was_lost(both: World,
     await both.stripe.advance(601)
     await comparing.step()
     assert await both.plans_of(anna) == {"signals"}
+
+
+async def test_s19_refund_of_a_gift_is_found_although_every_webhook_was_lost(
+    sqlite_database: Any, make_stack: Any, now: Any
+) -> None:
+    async with giving.opened(sqlite_database, make_stack, now) as world:
+        anna = await world.member()
+        session = await giving.bought(world, anna)
+        grant = await giving.redeem(world, "Ben", await giving.code(world, anna))
+        assert grant is not None
+        assert await world.plans_of(grant.member_id) == {"signals"}
+        comparing = reconcile.Reconcile(world.here, world.here.providers[0], pause=0)
+        await comparing.step()
+        world.stripe.webhook_url = None
+        world.stripe.refund(world.stripe.account.get("checkout.session", session)["payment_intent"])
+        await world.stripe.advance(601)
+        await comparing.step()
+        assert await world.plans_of(grant.member_id) == set()
 
 
 async def test_reading_that_began_before_a_claim_was_known_is_asked_again(world: World, monkeypatch: Any) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import errors, inbox, members, models
-from core.billing import looks, subscriptions
+from core.billing import drift, looks, subscriptions
 from core.delivery import outbox
 from webhooks import events, payments, site
 
@@ -93,8 +93,9 @@ async def _later(here: site.Site, item: inbox.Item, error: Exception) -> None:
     """The look is due again after a pause; that the provider is away is said once."""
     log.warning("look_postponed", error=str(error))
     away = isinstance(error, errors.UnreachableError | TimeoutError)
+    waits = away or isinstance(error, drift.HeldError)  # an operator decides, which may take a while
     async with here.stack.db.transaction() as session:
-        await events.again(session, here, item, type(error).__name__, away=away)
+        await events.again(session, here, item, type(error).__name__, away=waits)
         member_id = looks.opened(item.body).member_id
         if away and await session.get(models.Member, member_id) is not None:
             current = await members.current(session, member_id)

@@ -202,6 +202,30 @@ async def test_one_code_that_many_try_at_once_gives_one_seat(both: World) -> Non
     assert len(await valid(both)) == 1
 
 
+async def test_tabs_that_invite_at_once_never_promise_more_than_is_free(both: World) -> None:
+    anna = await both.member()
+    await giving.team(both, anna, 3)
+    url, row = giving.page(both, links.SEATS, anna), await both.row(anna)
+    forms = [{"act": "invite", "team": row.id, "mark": f"tab-number-{number}"} for number in range(6)]
+    answers = await asyncio.gather(*(giving.post(both, url, **form) for form in forms))
+    assert sorted(status for status, _, _ in answers) == [303, 303, 409, 409, 409, 409]
+
+
+async def test_an_end_that_two_see_at_once_is_told_once(both: World) -> None:
+    anna = await both.member()
+    await giving.team(both, anna)
+    (seat,) = await seated(both, anna, "Ben")
+    async with both.stack.db.transaction() as session:
+        (await session.get_one(models.Grant, seat.id)).until = both.now
+
+    async def look() -> None:
+        async with both.stack.db.transaction() as session:
+            await access.reconcile(session, seat.member_id, both.stack.catalogue, now=both.now)
+
+    await asyncio.gather(*(look() for _ in range(4)))
+    assert await both.notices(seat.member_id) == ["seat_began", "seat_ended"]
+
+
 async def test_an_end_by_the_clock_is_told_once(world: World) -> None:
     anna = await world.member()
     sub = await giving.team(world, anna)

@@ -77,7 +77,10 @@ async def offer(session: AsyncSession, book: catalogue.Catalogue, plan_key: str)
 
 
 def _current(plan: catalogue.Plan, prices: Iterable[models.PlanPrice]) -> tuple[models.PlanPrice, ...]:
-    return tuple(price for price in prices if price.plan == plan.key and price.price_id in plan.price_ids)
+    # Each provider counts its positions from zero, so the catalogue has the say.
+    place = {price_id: place for place, price_id in enumerate(plan.price_ids)}
+    mine = (price for price in prices if price.plan == plan.key and price.price_id in place)
+    return tuple(sorted(mine, key=lambda price: place[price.price_id]))
 
 
 async def keep(session: AsyncSession, provider: str, prices: Sequence[Priced], *, now: datetime) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core import catalogue, db, errors, models, settings
+from core import catalogue, db, errors, models, settings, sold
 from core.billing import links, plans
 
 PRO = catalogue.Plan(key="pro", name="Pro", price_id="price_1")
@@ -54,6 +54,20 @@ async def test_offers_are_the_plans_of_the_catalogue_with_their_current_price(
         assert free is not None
         assert free.price is None
         assert await plans.offer(session, BOOK, "gone") is None
+
+
+async def test_prices_of_several_providers_stand_as_in_the_catalogue(database: db.Database, now: datetime) -> None:
+    prices = (sold.Price(id="price_2", period="year"),)
+    book = catalogue.Catalogue(plans=(PRO.model_copy(update={"prices": prices, "stars": 500}),))
+    async with database.transaction() as session:
+        await plans.keep(session, "stars", [plans.Priced("pro", "stars:pro:500", 500, "XTR", "day", 30)], now=now)
+        rows = [(29000, "price_2", "year"), (2900, "price_1", "month")]
+        made = [plans.Priced("pro", price_id, amount, "usd", interval, 1) for amount, price_id, interval in rows]
+        await plans.keep(session, "stripe", made, now=now)
+    async with database.reading() as session:
+        (offer,) = await plans.offers(session, book)
+        assert [price.price_id for price in offer.prices] == ["price_1", "price_2", "stars:pro:500"]
+        assert await plans.offer(session, book, "pro") == offer
 
 
 async def test_price_of_an_earlier_price_id_is_not_shown(database: db.Database, now: datetime) -> None:

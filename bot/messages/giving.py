@@ -29,11 +29,13 @@ def _who(facts: Facts) -> str:
 
 def seat_began(facts: Facts, service: catalogue.Service) -> text.Message:
     head = f"You have {'your seat in' if facts.get('again') else 'a seat in'} {facts['plan']}"
-    until = f"It lasts as long as {_from(facts)} pays for it; now until {figures.moment_of(facts.get('until'))}."
+    paid = f"{facts.get('by') or 'Another member'} pays for it"
+    until = figures.moment_of(facts.get("until"))
+    words = f"{paid}, now until {until}, and it goes on with each payment. Nothing is charged to you."
     if not facts.get("goes_on", True):
-        until = f"It lasts until {figures.moment_of(facts.get('until'))}, when the subscription that pays for it ends."
+        words = f"{paid}, and it lasts until {until}. Nothing is charged to you."
     again = " again." if facts.get("again") else "."
-    return _began(text.line(text.bold(head + again)), f"{_from(facts)} pays. {until}", facts, service)
+    return _began(text.line(text.bold(head + again)), words, facts, service)
 
 
 def gift_began(facts: Facts, service: catalogue.Service) -> text.Message:
@@ -69,7 +71,7 @@ _SEAT_ENDS = {
 
 
 def seat_ended(facts: Facts, _service: catalogue.Service) -> text.Message:
-    usual = "The subscription that pays for it gives no access at the moment."
+    usual = "The subscription that pays for it gives no access at the moment. If it goes on, your seat does too."
     words = _SEAT_ENDS.get(str(facts.get("why")), usual).format(by=_from(facts))
     return _ended(f"Your seat in {facts['plan']} has ended.", words)
 
@@ -143,10 +145,10 @@ def gift_withdrawn(facts: Facts, _service: catalogue.Service) -> text.Message:
     refunded = facts.get("why") == "refunded"
     what = "was given back to you" if refunded else "is being disputed at your bank"
     back = "" if refunded else " If the dispute ends in favour of the payment, the gift comes back."
-    taken = "Whoever has taken it has been told, and has no access by it any more."
+    taken = "So it has ended, and whoever has taken it has been told."
     return text.message(
         text.line(text.bold(f"The payment for your gift of {facts['plan']} {what}.")),
-        f"So the gift is worth nothing now.{' ' + taken if facts.get('taken') else ''}{back}",
+        f"{taken if facts.get('taken') else 'So nobody can take it now.'}{back}",
         text.line("Questions? ", _PAYSUPPORT),
     )
 

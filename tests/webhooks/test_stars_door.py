@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import func, select
 
 from core import db, errors, inbox, models
-from core.billing import links, passed, questions
+from core.billing import links, looks, passed, questions
 from tests.sandbox import telegram, telegram_faults
 from tests.webhooks import stars
 from tests.webhooks.stars import ANN, BOB, PERIOD, Shop
 from webhooks import events, payments, reconcile, server
+from webhooks import looks as looking
 from webhooks import questions as asking
 from webhooks.payments import stars_objects, stars_wire
 
@@ -205,6 +206,17 @@ async def test_when_every_update_was_lost_a_pass_finds_who_paid(both: Shop) -> N
     figures = rounds[-1].facts["subscriptions"]
     assert (figures["listed"], figures["read"]) == (2, 1)  # what was given back is looked at each time
     assert figures.get("ended", 0) == 0
+
+
+async def test_who_asks_for_a_look_has_what_they_paid_at_once(shop: Shop) -> None:
+    ann = await shop.member()
+    link = await shop.invoice(ann)
+    shop.telegram.updates.allow(["poll"])  # nothing that happens is told
+    shop.telegram.stars._charge(ANN, shop.telegram.stars.invoices[link], int(shop.world.now.timestamp()))
+    async with shop.world.stack.db.transaction() as session:
+        assert await looks.ask(session, ann, now=shop.world.now)
+    await looking.work_off(shop.world.here, shop.provider)
+    assert await shop.world.plans_of(ann) == {"signals"}
 
 
 async def test_a_payment_that_is_not_listed_yet_is_looked_for_again(shop: Shop) -> None:

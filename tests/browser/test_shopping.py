@@ -9,7 +9,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser import window
 from tests.browser.conftest import Stage
-from tests.sandbox.world import STRANGER
+from tests.sandbox.world import OPERATOR, STRANGER
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -47,9 +47,10 @@ async def test_a_newcomer_plays_everything_that_is_for_sale(stage: Stage) -> Non
             "Press Start", "Subscribe; some days are free", "Buy a gift with /gift", "Send its /redeem line as Noah",
             "End the free days, below", "Change the plan with /billing",
         ], timeout=window.SLOW)  # fmt: skip
+        await _stars(page)
     verdict = await stage.world.settled()
     assert verdict.ok, str(verdict)
-    assert verdict.entitled == 2
+    assert verdict.entitled == 3
 
 
 async def _free_days(page: Page, chat: Locator) -> None:
@@ -94,3 +95,16 @@ async def _team(page: Page, chat: Locator) -> None:
     await say(chat, "/seats")
     async with led(page, chat, "Give and free seats") as shop:
         await expect(shop.get_by_text("3 seats, 2 free")).to_be_visible(timeout=window.SLOW)
+
+
+async def _stars(page: Page) -> None:
+    await page.locator(".sides").get_by_role("button", name="Olga").click()
+    olga = page.locator(f'[data-chat="{OPERATOR}"]')
+    await olga.get_by_role("button", name="Start").click()
+    await say(olga, "/subscribe signals")
+    async with led(page, olga, "Open the checkout page") as shop:
+        await shop.get_by_role("link", name="Stars").click()
+        await shop.get_by_role("button", name="Continue to payment").click()
+        await shop.get_by_role("button", name="Pay ★ 2,000 as Olga").click()
+        await expect(shop.get_by_text("Have a look at your chat")).to_be_visible(timeout=window.SLOW)
+    await expect(olga.get_by_text("Signals is on.")).to_be_visible(timeout=window.SLOW)

@@ -39,14 +39,18 @@ class _Gifts:
         match row["event"]:
             case "stripe_bought" if (buyer := self._chats.get(str(row["member"]))) is not None:
                 self._paid[buyer].append(row["member"])
+            case "telegram_stars_paid" if not row["period"]:
+                self._paid[row["user_id"]].append(row["charge"])
             case "telegram_message" if code := _HANDED.search(row["text"]):
                 self._handed(row["chat_id"], code[1])
             case "telegram_said" if code := _USED.match(row["text"]):
                 self._used(row["user_id"], code[1], row["n"])
             case "stripe_refunded" if row["full"] and row["subscription"] is None:
-                self._taken_back(row)
+                self._taken_back(row, row["member"])
             case "stripe_disputed" if row["subscription"] is None:
-                self._taken_back(row)
+                self._taken_back(row, row["member"])
+            case "telegram_stars_refunded":
+                self._taken_back(row, row["charge"])
 
     def _handed(self, buyer: Account, code: str) -> None:
         if self._paid[buyer]:
@@ -59,9 +63,9 @@ class _Gifts:
                 self.running.append((user, n, self._paid[buyer].pop(0)))
                 return
 
-    def _taken_back(self, row: Row) -> None:
-        for place, (who, since, member) in enumerate(self.running):
-            if member == row["member"]:
+    def _taken_back(self, row: Row, payment: str) -> None:
+        for place, (who, since, paid) in enumerate(self.running):
+            if paid == payment:
                 self.over.append(checker_reading.Entitlement(who, since, row["n"]))
                 del self.running[place]
                 return

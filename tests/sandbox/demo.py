@@ -182,5 +182,8 @@ async def _others_come(world: World) -> None:
 
 async def _market_starts(world: World) -> None:
     """The market begins to move when somebody has paid, so that no newcomer misses the first signal."""
-    await world.until(lambda: world.pace or world.history.of("stripe_paid"), math.inf, "somebody pays")
+    seen = world.history
+    await world.until(
+        lambda: world.pace or seen.of("stripe_paid") or seen.of("telegram_stars_paid"), math.inf, "somebody pays"
+    )
     world.pace = world.pace or panel.PACE

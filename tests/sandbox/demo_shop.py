@@ -10,6 +10,8 @@ Price = dict[str, Any]
 TRIAL_DAYS = 7
 LEAST, MOST = 2, 10
 """Seats of the team's plan."""
+STARS = 2000
+"""What 30 days cost in Telegram Stars."""
 CODE = "DEMO20"
 """Takes a fifth off the first payment."""
 MONTHS_OF_A_YEAR = 10
@@ -48,6 +50,7 @@ key = "signals"
 name = "Signals"
 description = "For you alone, in all your chats."
 trial_days = {TRIAL_DAYS}
+stars = {STARS}
 gift = true
 {one.toml()}
 [[plans]]

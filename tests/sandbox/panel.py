@@ -69,12 +69,12 @@ class Panel:
 
     async def _period(self) -> str:
         if not await self._world.end_paid_period():
-            return "Nobody has a running subscription yet."
+            return "No subscription runs at Stripe."
         return "The time is over. Stripe has done what it does then."
 
     async def _decline(self) -> str:
         if not self._world.decline_next_renewal():
-            return "Nobody has a running subscription yet."
+            return "No subscription runs at Stripe."
         return "The bank will decline the next renewal. Now end the time."
 
     # --- what a visitor sees
@@ -112,7 +112,8 @@ class Panel:
     def _plan(self) -> str:
         sub = self._world.subscription
         if sub is None:
-            return "No subscription yet."
+            stars = any(one.user == worlds.MEMBER for one in self._world.telegram.stars.subscriptions.values())
+            return "Paid in Stars; Telegram renews it." if stars else "No subscription yet."
         until = datetime.fromtimestamp(stripe_billing.period_end(sub), UTC)
         if sub["status"] in {"canceled", "incomplete_expired"}:
             return "The subscription has ended."
@@ -141,7 +142,7 @@ class Panel:
                 return self._door_words(row)
             case "telegram_refused" if row["method"].startswith("send"):
                 return f"Telegram refused a message: {row['description']}"
-            case "stripe_paid" | "stripe_renewed" | "stripe_bought":
+            case "stripe_paid" | "stripe_renewed" | "stripe_bought" | "telegram_stars_paid":
                 return self._money_words(row)
         return _WORDS.get(row["event"], "")
 
@@ -155,6 +156,8 @@ class Panel:
         return ""
 
     def _money_words(self, row: Row) -> str:
+        if row["event"] == "telegram_stars_paid":
+            return f"{self._name(row['user_id'])} has paid {row['amount']:,} Stars in Telegram"
         if row["event"] == "stripe_bought":
             return f"A gift of {stripe_pages.money(row['amount'], row['currency'])} was paid at Stripe"
         if row["event"] == "stripe_paid" and not row["amount"]:

@@ -60,6 +60,8 @@ class Steps:
                 self._met.update(self._at_door("entered", inside=row["status"] in telegram_chats.IN_CHAT))
             case "discord_member" if (row["user_id"], row["role_id"]) == (worlds.MAYA_D, worlds.ROLE):
                 self._met.update(self._at_door("linked", inside=row["has"]))
+            case "telegram_stars_paid" if row["user_id"] == worlds.MEMBER:
+                self._met.add("paid" if row["period"] else "given")
             case "stripe_event_sent" if row["type"] == "customer.subscription.updated":
                 self._met.update(["changed"] if self._is_other() else [])
             case event if event in _PAYING:

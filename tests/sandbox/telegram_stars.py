@@ -262,4 +262,5 @@ class Stars:
 
 def _account(payment: Payment) -> Json:
     invoice = payment.invoice
-    return {"user_id": payment.user, "charge": payment.charge, "amount": invoice.amount, "payload": invoice.payload}
+    about = {"amount": invoice.amount, "period": invoice.period, "payload": invoice.payload}
+    return {"user_id": payment.user, "charge": payment.charge, **about}

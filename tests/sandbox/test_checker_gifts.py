@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sandbox import checker_gifts, history
+from tests.sandbox import checker_gifts, checker_stars, history
 from tests.sandbox.checker_reading import Entitlement
 
 BUYER, FRIEND, OTHER = 1, 2, 3
@@ -86,6 +86,29 @@ def test_two_gifts_are_two_codes(given: Given) -> None:
     assert given.found() == []
     one, two = given.said(FRIEND), given.said(OTHER, f"/redeem {NEWER}")
     assert given.found() == [Entitlement(FRIEND, one), Entitlement(OTHER, two)]
+
+
+def test_a_gift_may_be_paid_and_given_back_in_stars(given: Given) -> None:
+    paid = {"user_id": BUYER, "charge": "stx1", "period": 0}
+    given.rows.add("telegram_stars_paid", **paid, renewal=False)
+    given.handed()
+    since = given.said(FRIEND)
+    assert given.found() == [Entitlement(FRIEND, since)]
+    assert checker_stars.payers(given.rows.events) == []
+    ended = given.rows.add("telegram_stars_refunded", **paid)["n"]
+
+    assert given.found() == [Entitlement(FRIEND, since, ended)]
+
+
+def test_who_pays_a_subscription_in_stars_has_it_until_they_are_given_back(given: Given) -> None:
+    paid = {"user_id": OTHER, "charge": "stx2", "period": 2_592_000}
+    since = given.rows.add("telegram_stars_paid", **paid, renewal=False)["n"]
+    given.rows.add("telegram_stars_paid", **paid | {"charge": "stx3"}, renewal=True)
+    assert checker_stars.payers(given.rows.events) == [Entitlement(OTHER, since)]
+    ended = given.rows.add("telegram_stars_refunded", **paid)["n"]
+
+    assert checker_stars.payers(given.rows.events) == [Entitlement(OTHER, since, ended)]
+    assert given.found() == []
 
 
 @pytest.mark.parametrize("event", ["stripe_refunded", "stripe_disputed"])

@@ -174,7 +174,7 @@ def test_two_demonstrations_never_share_a_folder(tmp_path: Path) -> None:
 async def test_the_panel_says_what_happened_and_what_comes_next(opened: world.World) -> None:
     beside = panel.Panel(opened, "http://127.0.0.1:1")
     assert beside.facts()["plan"] == "No subscription yet."
-    assert "Nobody" in await beside.deeds["period"]()
+    assert "No subscription" in await beside.deeds["period"]()
     sub = await _subscribed(opened)
     await beside.deeds["fast"]()
 

@@ -12,6 +12,7 @@ from tests.sandbox import (
     checker,
     checker_gifts,
     checker_reading,
+    checker_stars,
     demo_shop,
     discord,
     exchange,
@@ -112,6 +113,7 @@ class World(world_waits.Waits):
                     url = await served.enter_async_context(server.serving(getattr(world, name).app))
                     world.addresses[name] = url
                 world.stripe.base_url = world.addresses["stripe"]
+                world.telegram.stars.site = world.addresses["telegram"]
                 yield world
         finally:
             account.close()
@@ -217,6 +219,7 @@ class World(world_waits.Waits):
         """
         members = checker_reading.members(self._links())
         payers = checker_reading.payers(self.history.events, members)
+        payers += checker_stars.payers(self.history.events)
         payers += checker_gifts.receivers(self.history.events, members)
         places = world_places.gated(self.discord) if self.both else []
         entitled = [*payers, *granted]

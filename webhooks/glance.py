@@ -42,6 +42,7 @@ _PARTS = {
     "webhooks.hooks": "Webhooks",
     "webhooks.stream": "Streams",
     "webhooks.inbox": "Payment events",
+    "webhooks.questions": "Payment questions",
     "webhooks.sweep": "Payment checks",
     "webhooks.reconcile": "Payments compared",
 }
@@ -169,10 +170,17 @@ def _groups(report: health.Report, days: Sequence[models.Uptime], now: datetime)
     """The parts of the service in the order of their names' table, with what they consist of."""
     found: dict[str, list[tuple[str, str]]] = {name: [] for name, _ in bars.GROUPS}
     for part in _parts(report):
-        spelt = _PARTS.get(part.name) or part.name.replace(".", " ").replace("_", " ").capitalize()
-        found.setdefault(bars.group(part.name), []).append((part.name, spelt))
+        found.setdefault(bars.group(part.name), []).append((part.name, _spelt(part.name)))
     histories = bars.histories(days, found, now=now)
     return [_Group(name, parts, histories[name]) for name, parts in found.items() if parts]
+
+
+def _spelt(part: str) -> str:
+    """What the part is called on the page; what is done for one more payment provider bears its name."""
+    work, _, provider = part.rpartition(".")
+    if part not in _PARTS and work in _PARTS:
+        return f"{_PARTS[work]} ({provider.capitalize()})"
+    return _PARTS.get(part) or part.replace(".", " ").replace("_", " ").capitalize()
 
 
 def _parts(report: health.Report) -> Iterable[health.Part]:

@@ -13,7 +13,7 @@ from tests.sandbox.server import serving
 from tests.webhooks import filled
 from tests.webhooks.conftest import World, open_world
 from tests.webhooks.filled import signal
-from webhooks import server
+from webhooks import glance, server
 
 PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/docs", "/thanks", "/nowhere")
 
@@ -289,3 +289,9 @@ async def test_metrics_count_requests_by_pattern_and_the_ledgers_by_state(both: 
         assert line in text
     assert re.search(r'signalstack_inbox_items\{source="stripe",state="done"\} \d+', text)
     assert 'signalstack_http_request_seconds_bucket{le="0.005",route="/checkout/{token}"}' in text
+
+
+def test_parts_of_a_further_provider_bear_its_name() -> None:
+    names = ("webhooks.inbox", "webhooks.inbox.stars", "webhooks.questions.stars", "telegram.odd_part")
+    spelt = ["Payment events", "Payment events (Stars)", "Payment questions (Stars)", "Telegram odd part"]
+    assert [glance._spelt(name) for name in names] == spelt

@@ -42,11 +42,11 @@ async def apply(
     had = has_access(row, now)
     lost_at = row.snapshot.get(LOST)
     snapshot = completed(snapshot, row.snapshot)
-    row.plan = await _plan(session, snapshot, row, book, now)
-    if row.member_id is None:
-        row.member_id = await _owner(session, snapshot)
-    if row.member_id is not None:
-        await _linked(session, snapshot, row.member_id, now)
+    plan = await _plan(session, snapshot, row, book, now)
+    member_id = await _owner(session, snapshot) if row.member_id is None else row.member_id
+    if member_id is not None:
+        await _linked(session, snapshot, member_id, now)
+    row.plan, row.member_id = plan, member_id
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
     row.read_at = snapshot.read_at
     row.quantity, row.currency = snapshot.quantity, snapshot.currency.upper()

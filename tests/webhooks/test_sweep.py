@@ -183,3 +183,27 @@ async def test_reading_that_is_refused_leaves_the_others_to_be_read(world: World
     assert await world.plans_of(members[1]) == set()
     async with world.stack.db.reading() as session:
         assert await session.scalar(select(models.Heartbeat.part).where(models.Heartbeat.part == "webhooks.sweep"))
+
+
+async def test_subscription_that_stripe_does_not_know_keeps_what_it_has_and_stands_last_in_line(world: World) -> None:
+    anna = await world.member()
+    await world.subscribe(anna)
+    world.stripe.account.tables["subscription"].clear()
+    await world.stripe.advance(7 * 3600)
+    await sweep.Sweep(world.here, world.here.providers[0]).round()
+    assert await world.plans_of(anna) == {"signals"}
+    assert (await world.row(anna)).read_at == world.now
+
+
+async def test_sweep_ends_no_mass_of_members_either(world: World) -> None:
+    members = [await world.member(f"m{number}") for number in range(6)]
+    subs = [await world.subscribe(member) for member in members]
+    world.stripe.account.tables["event"].clear()
+    world.stripe.delivery.mode = "drop"
+    for sub in subs:
+        world.stripe.cancel(sub, at_period_end=False)
+    world.stripe.account.tables["event"].clear()
+    await world.stripe.advance(7 * 3600)
+    await sweep.Sweep(world.here, world.here.providers[0]).round()
+    assert [await world.plans_of(member) for member in members].count({"signals"}) == 3
+    assert "brake:billing:stripe" in await world.alarms()

@@ -251,6 +251,8 @@ class Reconcile:
             session.add(models.Round(platform=name, at=now, facts=facts, held=held))
             await drift.gone(session, name, found.gone, now=now)
             await drift.listen(session, name, self.provider.inbox, silence, now=now)
+            body = await drift.latest(session, self.provider.inbox)
+            await drift.complain(session, name, self.provider.complaint(body) if body else "", now=now)
             await subscriptions.unlinked(session, before=now - EVERY, now=now)
             await health.beat(session, self.part, limit=1800, now=now)
         log.info("subscriptions_compared", provider=name, **figures)

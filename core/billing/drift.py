@@ -215,6 +215,21 @@ async def listen(
     await _silent(session, provider, latest, silence, now)
 
 
+async def latest(session: AsyncSession, source: str) -> bytes | None:
+    """The body of the event that last came by itself, as long as it is kept."""
+    came = (Inbox.source == source, Inbox.kind != looks.KIND, Inbox.not_before >= Inbox.received_at)
+    return await session.scalar(select(Inbox.body).where(*came).order_by(Inbox.id.desc()).limit(1))
+
+
+async def complain(session: AsyncSession, provider: str, complaint: str, *, now: datetime) -> None:
+    """An alarm stands while something about how events are sent should be put right."""
+    key = f"events_odd:{provider}"
+    if complaint:
+        await health.alarm(session, key, complaint, now=now)
+    else:
+        await health.clear(session, key, now=now)
+
+
 async def _undelivered(session: AsyncSession, provider: str, fetched: list[datetime], now: datetime) -> None:
     key = f"events_undelivered:{provider}"
     # All at once is what a restart finds; again and again, with none that came by itself, is an address that is wrong.

@@ -221,6 +221,20 @@ async def test_events_that_must_be_fetched_again_and_again_are_an_alarm_until_on
     assert "events_undelivered:stripe" not in await world.alarms()
 
 
+async def test_s14_endpoint_that_speaks_another_version_is_an_alarm(world: World) -> None:
+    comparing = of(world)
+    world.stripe.api_version = "2025-02-24.acacia"
+    anna = await world.member()
+    await world.subscribe(anna)
+    await passed(world, comparing)
+    assert await world.plans_of(anna) == {"signals"}
+    assert await world.alarms() == {"events_odd:stripe"}
+    world.stripe.api_version = "2026-10-28.endive"
+    await world.subscribe(await world.member("Bert"))
+    await passed(world, comparing)
+    assert await world.alarms() == set()
+
+
 async def test_silence_of_a_provider_is_an_alarm_while_subscriptions_run(world: World) -> None:
     comparing = of(world)
     await passed(world, comparing, 100 * 3600)

@@ -131,6 +131,9 @@ class Provider(Protocol):
     def subject(self, kind: str, body: bytes) -> Subject:
         """What the event is about, in whatever version of the provider's language it is written."""
 
+    def complaint(self, body: bytes) -> str:
+        """What an operator should put right about how its events are sent, as one sentence; empty when it is well."""
+
     def question(self, kind: str, body: bytes) -> questions.Question:
         """What it asks before it charges; raises ValueError, TypeError or KeyError for what is no question."""
 

@@ -53,6 +53,9 @@ class Stars:
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> payments.Event:  # noqa: ARG002 - the port's names
         raise errors.RefusedError("Events of Telegram come through the bot.")
 
+    def complaint(self, body: bytes) -> str:  # noqa: ARG002 - the port's names
+        return ""
+
     def subject(self, kind: str, body: bytes) -> payments.Subject:
         try:
             return stars_objects.subject(kind, body)

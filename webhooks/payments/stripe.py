@@ -75,6 +75,9 @@ class Stripe:
     async def answer(self, question: questions.Question, refusal: str) -> None:
         """Nothing is to be answered."""
 
+    def complaint(self, body: bytes) -> str:
+        return stripe_objects.complaint(body, stripe_wire.API_VERSION)
+
     # --- what we ask Stripe
 
     async def read(self, subject: payments.Subject, *, now: datetime) -> payments.Reading:

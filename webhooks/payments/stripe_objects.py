@@ -38,6 +38,17 @@ def subject(kind: str, body: bytes) -> payments.Subject:
     return payments.Subject()
 
 
+def complaint(body: bytes, version: str) -> str:
+    """What is to be said of an event that is written in another version than the one we speak; empty when it is not."""
+    said = orjson.loads(body).get("api_version")
+    if not isinstance(said, str) or said == version:
+        return ""
+    return (
+        f"Stripe's endpoint sends events of API version {said[:40]}; we speak {version}. They are understood, but "
+        "please make a new endpoint with 'signalstack stripe setup' before they are not."
+    )
+
+
 def _object(body: bytes) -> Obj:
     data = orjson.loads(body).get("data")
     obj = data.get("object") if isinstance(data, dict) else None

@@ -305,6 +305,7 @@ async def test_what_the_provider_refuses_is_said_in_our_words(world: World) -> N
 async def test_in_free_days_nothing_is_charged_and_the_new_price_counts_afterwards(worlds: Any) -> None:
     world: World = await worlds(book=shop.full)
     anna, sub, url = await starts(world, "pro")
+    assert "Free until 22 Jan 2026" in (await get(world, url))[1]
     shown, said = await chosen(world, url, "pro", 2)
     assert "Your free days go on" in said
     assert "Then 290.00 USD is charged, on 22 Jan 2026" in said

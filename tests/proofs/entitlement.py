@@ -6,6 +6,7 @@ nor less than it said all the time; and after a reconcile exactly what it says. 
 stand-in's account (tests/proofs/entitlement_model.py), which shares no line with the product.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -101,15 +102,27 @@ def play_on(stage: staging.Stage, *, seed: int, sequences: int, steps: int, shor
         report_multiple_bugs=False,
         phases=(Phase.generate, Phase.shrink) if shortest else (Phase.generate,),
     )
-    run_state_machine_as_test(hypothesis.seed(seed)(played), settings=bounds)
+    with _quiet():
+        run_state_machine_as_test(hypothesis.seed(seed)(played), settings=bounds)
     return figures
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is logged in the block: the lines of thousands of histories would cost more than they tell."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def prove(scale: Scale) -> Outcome:
     """So many histories were played, on every processor; each part has a seed of its own, and each its operator."""
     began, total, violations = time.monotonic(), machine.Figures(), []
     fresh = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(scale.workers or os.cpu_count(), fresh, _quiet) as pool:
+    with futures.ProcessPoolExecutor(scale.workers or os.cpu_count(), fresh) as pool:
         running = {pool.submit(_part, *part): part for part in _parts(scale)}
         for done in futures.as_completed(running):
             figures, fault = done.result()
@@ -133,8 +146,3 @@ def _part(operator: str, seed: int, sequences: int, steps: int) -> tuple[machine
         return play(operator, seed=seed, sequences=sequences, steps=steps), ""
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the proof has found
         return machine.Figures(), "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
-
-
-def _quiet() -> None:
-    """A process of its own says nothing but what it found."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

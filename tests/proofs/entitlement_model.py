@@ -41,13 +41,17 @@ class Worth:
 NOTHING = Worth()
 
 
-def worth(acc: Account, sub: Obj, choices: Choices) -> Worth:
-    """What the subscription is worth as things stand in the account now."""
+def worth(acc: Account, sub: Obj, choices: Choices, *, whole: bool = True) -> Worth:
+    """What the subscription is worth as things stand in the account now.
+
+    Not `whole`: as somebody sees it who looks at the subscription and at its latest payment alone, and has not heard
+    of a dispute of an older one.
+    """
     item = max(sub["items"]["data"], key=lambda one: int(one["current_period_end"]))
     plan = choices.plans.get(item["price"]["id"], "")
     end = _end(sub, item, choices.grace_days * DAY)
     unpaid = sub["pause_collection"] and not choices.paused_keeps
-    if not plan or not end or unpaid or _on_its_way(acc, sub) or _taken_back(acc, sub):
+    if not plan or not end or unpaid or _on_its_way(acc, sub) or _taken_back(acc, sub, whole):
         return NOTHING
     return Worth(plan, end)
 
@@ -67,9 +71,9 @@ def _on_its_way(acc: Account, sub: Obj) -> bool:
     return next(_invoices(acc, sub))["status"] != "paid" and not list(payments(acc, sub))
 
 
-def _taken_back(acc: Account, sub: Obj) -> bool:
+def _taken_back(acc: Account, sub: Obj, whole: bool) -> bool:
     """The latest payment went back whole, or the bank wants any payment back, or has it."""
-    paid = list(payments(acc, sub))
+    paid = list(payments(acc, sub))[0 if whole else -1 :]
     disputed = {row["charge"] for row in acc.all("dispute") if row["status"] not in _QUESTIONS}
     return bool(paid) and (paid[-1]["refunded"] or any(charge["id"] in disputed for charge in paid))
 
@@ -129,9 +133,9 @@ class Belief:
         self._known: dict[str, set[Worth]] = defaultdict(lambda: {NOTHING})
 
     def looked(self) -> None:
-        """The product may have seen how things stand now."""
+        """The product may have seen how things stand now, or the part of it that it had heard of."""
         for sub in self._acc.all("subscription"):
-            self._known[sub["id"]].add(worth(self._acc, sub, self._choices))
+            self._known[sub["id"]] |= {worth(self._acc, sub, self._choices, whole=whole) for whole in (True, False)}
 
     def settled(self) -> None:
         """The product has surely seen how things stand now."""

@@ -43,6 +43,7 @@ SECRET, KEY = "whsec_of_the_proof", "sk_test_of_the_proof"
 PRICES = {"price_month": ("signals", 2900, "month"), "price_year": ("signals", 29_000, "year")}
 PRICES |= {"price_pro": ("pro", 7900, "month")}
 VERSIONS = ("2025-02-24.acacia", "2025-03-31.basil", "2026-10-28.endive")
+_BATCH = 20  # so many events are claimed at once: fewer were all there are
 WAYS = ("card", "card", "trial", "elsewhere", "sepa", "sepa_fails", "fails_later")
 BRAKE = "brake:billing:stripe"
 _RELEASED = text("UPDATE rounds SET released_by = 'telegram:1' WHERE held > 0")
@@ -222,9 +223,11 @@ class Stage:
         return url.rsplit("/", 1)[-1]
 
     async def work(self) -> None:
-        """Events and errands that are due were worked off."""
-        while await events.work_off(self.here, self.provider) or await errands.work_off(self.here, self.provider):
-            pass
+        """Events and errands that are due were worked off, and what followed from them."""
+        while True:
+            number = await events.work_off(self.here, self.provider)
+            if number < _BATCH and not await errands.work_off(self.here, self.provider):
+                return
 
     async def sweeps(self) -> None:
         """One round of the sweep of a process that has just started was made, and what it found was worked off."""

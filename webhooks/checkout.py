@@ -118,7 +118,7 @@ async def pay_page(here: site.Site, provider: payments.Provider, member_id: int,
     for _ in range(_TRIES):
         async with here.stack.db.transaction() as session:
             row = await checkouts.reserve(session, member_id, choice, provider=provider.name, now=here.now)
-        if not choice.fits(row):
+        if not choice.fits(row) or (row.url and row.expires_at <= here.now):
             await _close(here, row, choice.plan)
         elif row.url:
             return row.url
@@ -168,11 +168,22 @@ async def _close(here: site.Site, row: models.Checkout, plan: catalogue.Plan) ->
             terms = await _terms(here, provider, row.member_id, choice)
             await _open(here, provider, _order(here, row, plan, terms[0]))
             return
-        state = await provider.expire(session_id)
+        state = await _expire(provider, session_id)
     if state != "expired":
         raise errors.RefusedError(_ON_ITS_WAY)
     async with here.stack.db.transaction() as session:
         await checkouts.withdrawn(session, row.id)
+
+
+async def _expire(provider: payments.Provider, session_id: str) -> str:
+    try:
+        state = await provider.expire(session_id)
+    except errors.RefusedError as error:  # in words for the operator
+        log.warning("checkout_not_closed", session=session_id, error=str(error))
+        raise errors.UnreachableError("The provider does not close the page that is open.") from None
+    if state == "open":
+        raise errors.UnreachableError("The provider has not closed the page that is open.")
+    return state
 
 
 async def _given_up(here: site.Site, row: models.Checkout, error: Exception) -> None:

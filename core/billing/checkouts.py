@@ -56,8 +56,8 @@ async def reserve(
 ) -> models.Checkout:
     """The one open checkout of this member for this plan: the one that is there, or a new one without address.
 
-    The one that is there may be for another choice; the caller looks. Raises RefusedError while an earlier payment for
-    the plan is still on its way.
+    The one that is there may be for another choice, or its page may have run out; the caller looks. Raises RefusedError
+    while an earlier payment for the plan is still on its way.
     """
     plan, gift = choice.plan.key, choice.gift
     await _sweep_out(session, member_id, plan, now)
@@ -79,16 +79,15 @@ async def reserve(
 
 
 async def _sweep_out(session: AsyncSession, member_id: int, plan: str, now: datetime) -> None:
-    """What has run out is closed; so is a reservation that is too old for the provider to accept its end."""
+    """A reservation that nobody was shown is closed when it is too old for the provider to accept its end.
+
+    A page that was shown may have been paid in its last minute, which nobody has told us yet: its provider knows.
+    """
     mine = update(models.Checkout).where(models.Checkout.member_id == member_id, models.Checkout.plan == plan)
-    old = (models.Checkout.state == "open") & (models.Checkout.expires_at <= now)
-    stuck = (
-        (models.Checkout.state == "open")
-        & models.Checkout.url.is_(None)
-        & (models.Checkout.expires_at <= now + _SHORTEST)
-    )
+    unseen = (models.Checkout.state == "open") & models.Checkout.url.is_(None)
+    stuck = unseen & (models.Checkout.expires_at <= now + _SHORTEST)
     lost = (models.Checkout.state == "pending") & (models.Checkout.created_at <= now - _PENDING)
-    await db.execute(session, mine.where(old | stuck | lost).values(state="expired"))
+    await db.execute(session, mine.where(stuck | lost).values(state="expired"))
 
 
 async def opened(session: AsyncSession, checkout_id: int, *, session_id: str, url: str, expires_at: datetime) -> bool:

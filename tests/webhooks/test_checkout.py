@@ -124,6 +124,25 @@ async def test_s13_first_page_whose_answer_was_lost_is_closed_too(world: World) 
     assert states[second["id"]] == "open"
 
 
+async def test_s13_page_that_was_paid_in_its_last_minute_is_not_followed_by_a_second(world: World) -> None:
+    anna = await world.member()
+    first = await shop.buy(world, anna)
+    world.stripe.delivery.mode = "drop"
+    world.stripe.pay(first["id"])
+    await world.stripe.advance(30 * 3600)  # nobody told us, and nobody asked
+    status, text, _ = await shop.post(world, anna)
+    assert (status, "is on its way" in text) == (409, True)
+    assert len(world.stripe.account.all("subscription")) == 1
+
+
+async def test_page_that_stripe_will_not_close_is_said_without_words_from_inside(world: World) -> None:
+    anna = await world.member()
+    await shop.buy(world, anna)
+    world.stripe.api.api_key = "sk_test_another"
+    status, text, _ = await shop.post(world, anna, price=shop.price_of(world, "pro", 2))
+    assert (status, "STRIPE" in text) == (503, False)
+
+
 async def test_s13_stripe_away_opens_no_second_page(world: World) -> None:
     anna = await world.member()
     first = await shop.buy(world, anna)

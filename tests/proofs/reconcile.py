@@ -18,6 +18,7 @@ from tests.webhooks.conftest import World
 from webhooks import reconcile
 
 _AT_MOST = 25  # requests in a second
+_PROMISED, _BETWEEN = 900, 600  # seconds: within which access is right, and from one pass to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,8 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        passes = (self.first, self.second, self.third)
-        return not any(one.wrong for one in passes) and all(
-            one.busiest <= _AT_MOST and one.seconds < 600 for one in passes
-        )
+        passes = ((self.first, _PROMISED), (self.second, _BETWEEN), (self.third, _BETWEEN))
+        return all(not one.wrong and one.busiest <= _AT_MOST and one.seconds < most for one, most in passes)
 
     def __str__(self) -> str:
         changed = ", ".join(f"{number} {name}" for name, number in sorted(self.changes.items()))

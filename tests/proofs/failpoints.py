@@ -28,7 +28,7 @@ from tests.sandbox.server import serving
 from tests.sandbox.stripe import Stripe
 
 _SECRET = "a-secret-of-the-proofs"
-_DIES_WITHIN, _ENDS_WITHIN = 25.0, 240.0
+_DIES_WITHIN, _ENDS_WITHIN = 45.0, 240.0
 
 
 @dataclass(frozen=True, slots=True)

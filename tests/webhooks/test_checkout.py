@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.billing import plans
+from core.privacy import removal
 from tests.webhooks import shop
 from tests.webhooks.conftest import World
 
@@ -162,6 +163,15 @@ async def test_s13_many_choices_at_once_leave_one_page_that_can_be_paid(worlds: 
     payable = [row for row in world.stripe.account.all("checkout.session") if row["status"] == "open"]
     assert len(payable) == 1
     assert [row.state for row in await shop.rows(world)].count("open") == 1
+
+
+async def test_x10_page_of_who_was_deleted_is_closed_at_stripe_too(world: World) -> None:
+    anna = await world.member()
+    session = await shop.buy(world, anna)
+    async with world.stack.db.transaction() as opened:
+        await removal.remove(opened, anna, now=world.now)
+    await world.settle()
+    assert session["status"] == "expired"
 
 
 async def test_s16_nothing_is_asked_that_a_checkout_has_not_before_it_is_paid(world: World) -> None:

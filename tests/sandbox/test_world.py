@@ -191,6 +191,27 @@ async def test_the_panel_says_what_happened_and_what_comes_next(opened: world.Wo
     assert beside.facts()["plan"] == "The subscription has ended."
 
 
+async def test_the_panel_sees_gifts_charges_and_changes(opened: world.World) -> None:
+    beside, sub = panel.Panel(opened, ""), await _subscribed(opened)
+
+    def done() -> list[object]:
+        return [step["text"] for step in beside.facts()["steps"] if step["done"]][2:]
+
+    opened.history.add("telegram_stars_paid", user_id=world.STRANGER, amount=2000, period=0)
+    assert done() == []
+    assert beside.facts()["told"][0]["text"] == "Noah has paid 2,000 Stars in Telegram"
+    opened.history.add("stripe_bought", member="7", amount=3100, currency="usd")
+    assert done() == ["Buy a gift with /gift"]
+    assert beside.facts()["told"][0]["text"] == "A gift of 31.00 USD was paid at Stripe"
+    opened.history.add("telegram_message", chat_id=world.STRANGER, text="Signals is yours: a gift from Maya.")
+    await opened.end_paid_period()
+    opened.stripe.subscription(sub)["items"]["data"][0]["price"] = opened.plans.year
+    opened.history.add("stripe_event_sent", type="customer.subscription.updated")
+    assert done()[1:] == [
+        "Send its /redeem line as Noah", "End the free days, below", "Change the plan with /billing"
+    ]  # fmt: skip
+
+
 async def test_a_transcript_shows_words_and_buttons(opened: world.World) -> None:
     await _subscribed(opened)
 

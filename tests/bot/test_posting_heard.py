@@ -25,8 +25,10 @@ BOOK = people.BOOK.model_copy(update={"watches": (catalogue.Watch(symbol=people.
 KEY = candles.Key("binance", people.BTC, "1h")
 NOW = datetime(2026, 1, 15, 12, 20, tzinfo=UTC)
 SETTINGS = {
-    "telegram_bot_token": "123456:canary-token-of-a-test-0123456789", "telegram_api_url": "http://127.0.0.1:9",
-    "discord_bot_token": "canary.token", "discord_api_url": "http://127.0.0.1:9",
+    "telegram_bot_token": "123456:canary-token-of-a-test-0123456789",
+    "telegram_api_url": "http://127.0.0.1:9",
+    "discord_bot_token": "canary.token",
+    "discord_api_url": "http://127.0.0.1:9",
 }
 
 

@@ -85,7 +85,7 @@ class _Run:
     async def wave(self) -> None:
         """Things happened at Stripe, and what is told of them arrived in disorder."""
         share = self.scale.events // self.scale.waves
-        while len(self.world.stripe.delivery.held) < share * 0.9:
+        while len(self.world.stripe.delivery.held) < share * 0.6:
             await self._subscribe(10)
         for number in range(min(self.scale.ends, len(self.subs) // 30)):
             self._act(self._ends()[number % 4])

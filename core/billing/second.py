@@ -34,16 +34,18 @@ async def settle(session: AsyncSession, row: Subscription, policy: catalogue.Pol
         return None
     if row.status not in rule.LIVE:
         return await _given_back(session, row)
-    rows = await subscriptions.running(session, row.member_id, row.plan)
+    rows = [*await subscriptions.running(session, row.member_id, row.plan)]
     if len(rows) < 2:
         return None
     newer = rows[-1]
-    if policy.second_subscription == "refund" and _plain(rows, now):
-        if newer.status == "active":
-            await _ask(session, newer, "refund", now)
-        await _ask(session, newer, "cancel", now)
-        return Notice("second_returning", f"second:{newer.id}")
-    return Notice("second_subscription", f"second:{newer.id}")
+    if policy.second_subscription != "refund" or not _plain(rows, now):
+        return Notice("second_subscription", f"second:{newer.id}")
+    while len(rows) > 1 and _plain(rows, now):  # of three, two go: nobody looks again when the first of them is over
+        *rows, extra = rows
+        if extra.status == "active":
+            await _ask(session, extra, "refund", now)
+        await _ask(session, extra, "cancel", now)
+    return Notice("second_returning", f"second:{newer.id}")
 
 
 def _plain(rows: Sequence[Subscription], now: datetime) -> bool:

@@ -40,6 +40,21 @@ async def test_s13_second_paid_subscription_is_cancelled_and_its_payment_given_b
     assert told == ["second_returning", "second_returned"]
 
 
+async def test_s13_of_three_subscriptions_the_oldest_is_left(world: World) -> None:
+    anna = await world.member()
+    first, second = await twice(world, anna)
+    async with world.stack.db.transaction() as session:
+        await session.execute(update(models.Checkout).values(state="expired"))
+    await world.stripe.advance(10)
+    third = world.stripe.pay(await world.checkout(anna))
+    assert third is not None
+    await world.settle()
+    states = [world.stripe.subscription(one)["status"] for one in (first, second, third["id"])]
+    assert states == ["active", "canceled", "canceled"]
+    assert refunds(world) == [("duplicate", 2900)] * 2
+    assert await world.alarms() == set()
+
+
 async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: World) -> None:
     anna = await world.member()
     await twice(world, anna)

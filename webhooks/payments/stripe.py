@@ -47,7 +47,8 @@ class Stripe:
     def __init__(self, conf: settings.Settings, book: catalogue.Catalogue) -> None:
         self.origins = _origins(conf.stripe_api_url)
         self._http = stripe_wire.http()
-        self._v1 = stripe_wire.client(conf, self._http).v1
+        self._client = stripe_wire.client(conf, self._http)
+        self._v1 = self._client.v1
         self._portal: str | None = None
         self._secrets = conf.webhook_secrets
         self._book = book
@@ -142,16 +143,16 @@ class Stripe:
         return found
 
     async def missed(self, since: datetime) -> Sequence[payments.Event]:
-        return await stripe_lists.missed(self._v1, since, most=_MISSED_AT_MOST)
+        return await stripe_lists.missed(self._client, since, most=_MISSED_AT_MOST)
 
     def listed(self, clock: Callable[[], datetime]) -> AsyncIterator[Sequence[payments.Listed]]:
-        return stripe_lists.subscriptions(self._v1, expand=_WITH, known=self._known, clock=clock)
+        return stripe_lists.subscriptions(self._client, expand=_WITH, known=self._known, clock=clock)
 
     async def claimed(self, since: datetime) -> frozenset[str]:
-        return await stripe_claims.since(self._v1, since)
+        return await stripe_claims.since(self._client, since)
 
     async def told(self, since: datetime) -> Sequence[payments.Event]:
-        return await stripe_lists.told(self._v1, since, stripe_setup.EVENTS)
+        return await stripe_lists.told(self._client, since, stripe_setup.EVENTS)
 
     # --- what we have Stripe make
 

@@ -56,11 +56,11 @@ async def _disputed(v1: Any, intent: str) -> bool:
     return stripe_objects.is_disputed(rows.get("data", []))
 
 
-async def since(v1: Any, moment: datetime) -> frozenset[str]:
+async def since(held: Any, moment: datetime) -> frozenset[str]:
     """The payments of which something was refunded or disputed since then."""
     wanted = {"created": {"gte": int(moment.timestamp())}}
     found: set[str] = set()
-    for ask in (v1.refunds.list_async, v1.disputes.list_async):
-        async for rows in stripe_lists.pages(ask, wanted):
+    for path in ("/v1/refunds", "/v1/disputes"):
+        async for rows in stripe_lists.pages(stripe_wire.listing(held, path), wanted):
             found.update(intent for row in rows if (intent := stripe_objects.intent(row)))
     return frozenset(found)

@@ -25,7 +25,7 @@ async def examine(held: stack.Stack, *, say: Say) -> int:
         raise errors.RefusedError("Payments by Stripe are switched off; set STRIPE_API_KEY.")
     good = True
     async with stripe_wire.connected(held.settings) as client:
-        for name, check in Doctor(held, client.v1).checks().items():
+        for name, check in Doctor(held, client).checks().items():
             try:
                 say(f"  ok   {name}: {await check()}")
             except errors.SignalStackError as error:
@@ -39,7 +39,12 @@ class Doctor:
     """Looks at the account that belongs to the settings' key; changes nothing."""
 
     held: stack.Stack
-    v1: Any
+    client: Any
+
+    @property
+    def v1(self) -> Any:
+        """The part of the library by which everything is asked but long lists."""
+        return self.client.v1
 
     def checks(self) -> Mapping[str, Callable[[], Awaitable[str]]]:
         """Every check by its name, in the order in which faults are best put right; errors carry what to do."""
@@ -143,7 +148,7 @@ class Doctor:
         return "set" if len(secrets) == 1 else f"{len(secrets)} are set, each of them counts"
 
     async def _events(self) -> str:
-        missed = await stripe_lists.missed(self.v1, self.held.clock() - _LATELY, most=_MANY)
+        missed = await stripe_lists.missed(self.client, self.held.clock() - _LATELY, most=_MANY)
         if not missed:
             return "every one of the last three days was delivered"
         number = f"{len(missed)}{' or more' if len(missed) >= _MANY else ''}"

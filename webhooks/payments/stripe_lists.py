@@ -30,33 +30,33 @@ async def pages(ask: Ask, wanted: dict[str, Any]) -> AsyncIterator[list[dict[str
 
 
 async def subscriptions(
-    v1: Any, *, expand: Iterable[str], known: frozenset[str], clock: Callable[[], datetime]
+    held: Any, *, expand: Iterable[str], known: frozenset[str], clock: Callable[[], datetime]
 ) -> AsyncIterator[Sequence[payments.Listed]]:
     """Every subscription of the account, whatever its state, as `payments.Provider.listed` says."""
     wanted = {"status": "all", "expand": [f"data.{name}" for name in expand]}
     asked = clock()
-    async for rows in pages(v1.subscriptions.list_async, wanted):
+    async for rows in pages(stripe_wire.listing(held, "/v1/subscriptions"), wanted):
         yield [stripe_objects.listed(row, known=known, read_at=asked) for row in rows]
         asked = clock()
 
 
-async def missed(v1: Any, since: datetime, *, most: int) -> list[payments.Event]:
+async def missed(held: Any, since: datetime, *, most: int) -> list[payments.Event]:
     """Events since then that Stripe could not deliver, oldest first; the newest `most` or a few more."""
     wanted = {"delivery_success": False, "created": {"gte": int(since.timestamp())}}
     found: list[payments.Event] = []
-    async for rows in pages(v1.events.list_async, wanted):
+    async for rows in pages(stripe_wire.listing(held, "/v1/events"), wanted):
         found += map(_event, rows)
         if len(found) >= most:
             break
     return found[::-1]
 
 
-async def told(v1: Any, since: datetime, kinds: Sequence[str]) -> list[payments.Event]:
+async def told(held: Any, since: datetime, kinds: Sequence[str]) -> list[payments.Event]:
     """Every event of these kinds since then, whether it was delivered or not, oldest first."""
     found: list[payments.Event] = []
     for start in range(0, len(kinds), _TYPES):
         wanted = {"types": list(kinds[start : start + _TYPES]), "created": {"gte": int(since.timestamp())}}
-        async for rows in pages(v1.events.list_async, wanted):
+        async for rows in pages(stripe_wire.listing(held, "/v1/events"), wanted):
             found += map(_event, rows)
     return sorted(found, key=lambda event: event.at or since)
 

@@ -5,7 +5,7 @@ something.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -93,4 +93,21 @@ async def answered(call: Awaitable[T], *, making: bool = False) -> T | None:
 
 def plain(answer: Any) -> dict[str, Any]:
     """The answer as plain dicts and lists."""
+    if isinstance(answer, dict):
+        return answer
     return {} if answer is None else answer.to_dict(for_json=True)
+
+
+def listing(held: stripe.StripeClient, path: str) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+    """How a list is asked for whose rows are many: the library sends and judges, and builds no objects of the rows.
+
+    A hundred subscriptions with their invoices keep the process busy for half a second as objects, and for a tenth of
+    that as they came.
+    """
+
+    async def ask(wanted: dict[str, Any]) -> dict[str, Any]:
+        answer: Any = await held.raw_request_async("get", path, **wanted)
+        found: dict[str, Any] = answer.data
+        return found
+
+    return ask

@@ -20,6 +20,8 @@ from tests import databases, servers
 from tests.browser import chromium
 
 _RUN = "SIGNALSTACK_TEST_RUN"
+_HERE = Path(__file__).parent
+_LONG = {"proofs", "browser", "bench", "rights", "test_every_strategy.py", "test_membership_machine.py"}
 _opened: list[servers.Run] = []
 
 
@@ -32,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     while _opened:
         _opened.pop().close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files go to the workers in this order, and the last long one decides when all of them end.
+    items.sort(key=lambda item: _LONG.isdisjoint(item.path.relative_to(_HERE).parts))
 
 
 def pytest_collection_finish() -> None:

@@ -142,11 +142,12 @@ class _Run:
             await asyncio.sleep(0.5)
 
     async def _leases_run_out(self) -> None:
-        """As if a minute or two had passed since the last process died."""
+        """As if some minutes had passed since the last process died."""
         past = datetime.now(UTC) - timedelta(seconds=1)
         async with self.database.transaction() as session:
             for table in (models.Inbox, models.Errand):
                 await session.execute(update(table).where(table.state == "claimed").values(lease_until=past))
+            await session.execute(update(models.Lease).values(until=past))
 
     async def _undone(self) -> list[str]:
         async with self.database.reading() as session:

@@ -9,6 +9,7 @@ from core import failpoints
 from tests.proofs import failpoints as proof
 
 
+@pytest.mark.timeout(300)
 async def test_s07_s08_killed_between_event_and_access_nobody_who_paid_is_without(
     tmp_path: Path, postgres_url: str
 ) -> None:

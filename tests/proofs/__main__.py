@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hypothesis.stateful import run_state_machine_as_test
 
+from core import log
 from tests import databases, servers
 from tests.core import test_membership_machine
 from tests.proofs import (
@@ -183,6 +184,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=10_000, help="of the storm")
     parser.add_argument("--subscriptions", type=int, default=10_000, help="of reconcile")
     options = parser.parse_args()
+    log.setup("error")  # where the product runs in this process, its lines would bury the figures
     good = True
     with servers.run() as run, databases.Maker(servers.shared(run.folder, servers.Postgres)) as maker:
         for name in options.proofs or PROOFS:

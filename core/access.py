@@ -191,15 +191,20 @@ async def reconcile(session: AsyncSession, member_id: int, book: catalogue.Catal
         if state != row.told:
             await _tell(session, row, state, plans, book, now)
             row.told = state
-    await regranted(session, member_id, book, now=now)
+    await _followed(session, member_id, plans, book, now)
 
 
 async def regranted(session: AsyncSession, member_id: int, book: catalogue.Catalogue, *, now: datetime) -> None:
     """The member has been told once what changed about each seat and gift of theirs, and doors and signals follow."""
-    plans = await rights.plans_of(session, member_id, now=now)
+    await _followed(session, member_id, await rights.plans_of(session, member_id, now=now), book, now)
+
+
+async def _followed(
+    session: AsyncSession, member_id: int, plans: set[str], book: catalogue.Catalogue, now: datetime
+) -> None:
     await given.tell(session, member_id, plans, book, now=now)
     await places.settle(session, member_id, now=now)
-    await catch_up(session, member_id, book, now=now)
+    await _hand_over(session, member_id, plans, book, now)
 
 
 def _state(row: Subscription, now: datetime) -> str:
@@ -245,10 +250,15 @@ async def catch_up(session: AsyncSession, member_id: int, book: catalogue.Catalo
     So is one that was refused while they were not entitled. Signals that came too late for everybody stay with their
     summary.
     """
-    held = await rights.plans_of(session, member_id, now=now)
+    return await _hand_over(session, member_id, await rights.plans_of(session, member_id, now=now), book, now)
+
+
+async def _hand_over(
+    session: AsyncSession, member_id: int, plans: set[str], book: catalogue.Catalogue, now: datetime
+) -> int:
     signals = await _open_signals(
         session,
-        [book.by_key[key] for key in sorted(held) if key in book.by_key],
+        [book.by_key[key] for key in sorted(plans) if key in book.by_key],
         # A signal that is being closed is waited for: its last update must see the opening that is planned here.
         lock=True,
     )

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import String, and_, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, models
+from core.columns import Utc
 from core.models import Alarm, Incident
 
 # How the keys of alarms begin whose effect many members notice, and which end when it does. Others are about one
@@ -90,10 +91,21 @@ async def alarm(session: AsyncSession, key: str, text: str, *, now: datetime) ->
     return fresh
 
 
-async def clear(session: AsyncSession, key: str, *, now: datetime) -> None:
-    """The alarm is no longer open."""
-    open_one = update(models.Alarm).where(models.Alarm.key == key, models.Alarm.cleared_at.is_(None))
-    if await db.execute(session, open_one.values(cleared_at=now)):
+_KEYS, _CLEARED = bindparam("keys", expanding=True, type_=String()), bindparam("cleared", type_=Utc())
+# Nearly always there is nothing to clear, and building the statement would cost more than finding that out.
+_CLEAR = (
+    update(Alarm)
+    .where(Alarm.key.in_(_KEYS), Alarm.cleared_at.is_(None))
+    .values(cleared_at=_CLEARED)
+    .returning(Alarm.key)
+    .execution_options(synchronize_session=False)
+)
+
+
+async def clear(session: AsyncSession, *keys: str, now: datetime) -> None:
+    """None of these alarms is open any more."""
+    cleared = await session.execute(_CLEAR, {_KEYS.key: keys, _CLEARED.key: now})
+    for key in cleared.scalars().all():
         await over(session, key, now=now)
 
 

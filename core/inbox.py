@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy import and_, case, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
@@ -104,9 +104,12 @@ async def claim(session: AsyncSession, source: str, *, now: datetime, lease: flo
     return sorted(items, key=lambda item: item.id)
 
 
-async def done(session: AsyncSession, item: Item) -> None:
-    """The item will not be worked on again; raises LostLeaseError when another worker has taken it over."""
-    await _settle(session, item, state="done", lease_until=None, error="")
+async def done(session: AsyncSession, *items: Item) -> None:
+    """The items will not be worked on again; raises LostLeaseError when another worker has taken one of them over."""
+    claimed = tuple_(models.Inbox.id, models.Inbox.epoch).in_([(item.id, item.epoch) for item in items])
+    ended = update(models.Inbox).where(claimed, models.Inbox.state == "claimed")
+    if await db.execute(session, ended.values(state="done", lease_until=None, error="")) != len(items):
+        raise errors.LostLeaseError(f"A {items[0].source} item was taken over by another worker.")
 
 
 async def retry(session: AsyncSession, item: Item, error: str, *, now: datetime) -> None:

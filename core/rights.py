@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, union
+from sqlalchemy import BindParameter, ColumnElement, Integer, and_, bindparam, exists, false, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.columns import Utc
 from core.models import Grant, Member, PlacePlan, Subscription
 
 Column = ColumnElement[Any]
 
 
-def valid_grant(now: datetime) -> ColumnElement[bool]:
+def valid_grant(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """The condition that a grant was not taken back and has not run out."""
     return and_(Grant.revoked_at.is_(None), or_(Grant.until.is_(None), Grant.until > now))
 
@@ -49,8 +50,14 @@ def may_enter(place: Column, member: Column, now: datetime) -> ColumnElement[boo
     )
 
 
+_WHOSE, _NOW = bindparam("whose", type_=Integer()), bindparam("at", type_=Utc())
+# Asked so often that building the statement anew each time would cost more than executing it.
+_PLANS = union(
+    select(Subscription.plan).where(Subscription.member_id == _WHOSE, Subscription.access_until > _NOW),
+    select(Grant.plan).where(Grant.member_id == _WHOSE, valid_grant(_NOW)),
+)
+
+
 async def plans_of(session: AsyncSession, member_id: int, *, now: datetime) -> set[str]:
     """The keys of the plans that this member has now."""
-    paid = select(Subscription.plan).where(Subscription.member_id == member_id, Subscription.access_until > now)
-    given = select(Grant.plan).where(Grant.member_id == member_id, valid_grant(now))
-    return set(await session.scalars(union(paid, given)))
+    return set(await session.scalars(_PLANS, {_WHOSE.key: member_id, _NOW.key: now}))

@@ -90,8 +90,7 @@ async def _apply(
     failed = any(item.kind.endswith("async_payment_failed") for item in items)
     async with here.stack.db.transaction() as session:
         await take(session, here, reading, failed=failed)
-        for item in items:
-            await inbox.done(session, item)
+        await inbox.done(session, *items)
         failpoints.reach("event.uncommitted")
     failpoints.reach("event.committed")
     ring(here)
@@ -113,7 +112,7 @@ async def read(here: site.Site, provider: payments.Provider, subject: payments.S
 async def _with_claims(
     here: site.Site, provider: payments.Provider, subject: payments.Subject, external_id: str
 ) -> payments.Subject:
-    async with here.stack.db.reading() as session:
+    async with here.stack.db.glancing() as session:
         known = await subscriptions.claims_of(session, provider.name, external_id)
     return replace(subject, claims=tuple(dict.fromkeys((*subject.claims, *known))))
 
@@ -139,8 +138,9 @@ async def take(
     stack, now = here.stack, here.now
     if not await drift.concerns_us(session, reading.snapshot, stack.catalogue):
         return
-    was = await changes.before(session, reading.snapshot)
-    row = await _applied(session, here, reading.snapshot)
+    row = await subscriptions.locked(session, reading.snapshot, now=now)
+    was = changes.before(row)
+    await _apply_to(row, session, here, reading.snapshot)
     await changes.tell(session, row, was, stack.catalogue, now=now)
     failpoints.reach("subscription.applied")
     if row.member_id is None:
@@ -163,13 +163,13 @@ async def _brake(session: AsyncSession, row: models.Subscription, member_id: int
         raise drift.HeldError("Too many lose their access at once; an operator is asked.")
 
 
-async def _applied(session: AsyncSession, here: site.Site, snapshot: rule.Snapshot) -> models.Subscription:
+async def _apply_to(row: models.Subscription, session: AsyncSession, here: site.Site, snapshot: rule.Snapshot) -> None:
     """The row says what the snapshot says; free days that were not this person's to have are worth nothing."""
     conf, book, now = here.stack.settings, here.stack.catalogue, here.now
-    member_id = await subscriptions.member_of(session, snapshot) if snapshot.trial_end else None
+    member_id = await subscriptions.owner(session, row, snapshot) if snapshot.trial_end else None
     if member_id is not None:
         snapshot = await trials.settle(session, conf, snapshot, member_id, now=now)
-    return await subscriptions.apply(session, snapshot, book, grace_days=conf.grace_days, now=now)
+    await subscriptions.apply(session, snapshot, book, grace_days=conf.grace_days, now=now, row=row)
 
 
 async def _checkout(session: AsyncSession, here: site.Site, reading: payments.Reading, *, failed: bool) -> None:

@@ -14,11 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import itsdangerous
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, errors, models, settings
-from core.billing import links, plans, rule, subscriptions
+from core.billing import links, plans, subscriptions
 from core.delivery import outbox
 
 Timing = Literal["now", "later", "trial"]
@@ -151,16 +150,9 @@ def _timing(row: models.Subscription, price: models.PlanPrice, quantity: int) ->
 # --- what became another one
 
 
-async def before(session: AsyncSession, said: rule.Snapshot) -> Standing | None:
-    """What the subscription was until this reading, under the lock of its row; None for one that is new."""
-    found = await session.scalars(
-        select(models.Subscription)
-        .where(models.Subscription.provider == said.provider, models.Subscription.external_id == said.external_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    row = found.one_or_none()
-    return _standing(row) if row is not None and row.snapshot.get("price_id") else None
+def before(row: models.Subscription) -> Standing | None:
+    """What the subscription is until a reading is applied to its row; None for one that is new."""
+    return _standing(row) if row.snapshot.get("price_id") else None
 
 
 def _standing(row: models.Subscription) -> Standing:

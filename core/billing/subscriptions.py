@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, health, members, models
@@ -30,22 +30,32 @@ class StaleReadError(errors.SignalStackError):
 
 
 async def apply(
-    session: AsyncSession, snapshot: Snapshot, book: catalogue.Catalogue, *, grace_days: int, now: datetime
+    session: AsyncSession,
+    snapshot: Snapshot,
+    book: catalogue.Catalogue,
+    *,
+    grace_days: int,
+    now: datetime,
+    row: models.Subscription | None = None,
 ) -> models.Subscription:
     """The row says what the snapshot says, whose it is, and until when it gives access.
 
-    Works under the row's lock. The member comes from the stored checkout, our metadata or a known customer, never from
-    an e-mail address, and a link once made stays. Raises StaleReadError when a later reading was applied already.
+    Works under the row's lock (`row`: the caller holds it already). The member comes from the stored checkout, our
+    metadata or a known customer, never from an e-mail address, and a link once made stays. Raises StaleReadError when a
+    later reading was applied already.
     """
-    row = await _locked(session, snapshot, now)
+    row = await locked(session, snapshot, now=now) if row is None else row
     _check_fresh(row, snapshot)
     had = has_access(row, now)
     lost_at = row.snapshot.get(LOST)
     snapshot = completed(snapshot, row.snapshot)
     plan = await _plan(session, snapshot, row, book, now)
-    member_id = await _owner(session, snapshot) if row.member_id is None else row.member_id
+    member_id = await owner(session, row, snapshot)
     if member_id is not None:
-        await _linked(session, snapshot, member_id, now)
+        await _linked(session, snapshot, member_id)
+    settled = [_unknown_key(snapshot)] if plan else []
+    settled += [_unlinked_key(snapshot.external_id)] if member_id is not None else []
+    await health.clear(session, *settled, now=now)
     row.plan, row.member_id = plan, member_id
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
     row.read_at = snapshot.read_at
@@ -76,29 +86,28 @@ def _check_fresh(row: models.Subscription, snapshot: Snapshot) -> None:
         raise StaleReadError(f"The subscription {snapshot.external_id} was read again meanwhile.")
 
 
-async def _locked(session: AsyncSession, snapshot: Snapshot, now: datetime) -> models.Subscription:
+async def locked(session: AsyncSession, snapshot: Snapshot, *, now: datetime) -> models.Subscription:
+    """The row, an empty one where there was none; it and all others of the member are ours until the transaction ends.
+
+    What follows looks at all of them: two transactions that began with one each would wait for each other for ever.
+    """
     key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
-    await _alone(session, snapshot, key)
+    table = models.Subscription
+    whose = select(table.member_id).filter_by(**key).scalar_subquery()
+    this = and_(table.provider == snapshot.provider, table.external_id == snapshot.external_id)
+    mine = select(table).where(or_(this, table.member_id == func.coalesce(whose, snapshot.member_id)))
+    fresh_ones = mine.order_by(table.id).with_for_update().execution_options(populate_existing=True)
+    for row in await session.scalars(fresh_ones):
+        if (row.provider, row.external_id) == (snapshot.provider, snapshot.external_id):
+            return row
     fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": "", "claims": []}
     moments = {"created_at": now, "read_at": snapshot.read_at}
     insert = db.insert(session, models.Subscription).values(**key, **fresh, **moments)
     await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))
     found = await session.scalars(
-        select(models.Subscription).filter_by(**key).with_for_update().execution_options(populate_existing=True)
+        select(table).filter_by(**key).with_for_update().execution_options(populate_existing=True)
     )
     return found.one()
-
-
-async def _alone(session: AsyncSession, snapshot: Snapshot, key: dict[str, str]) -> None:
-    """All subscriptions of the member are ours until the transaction ends.
-
-    What follows looks at all of them: two transactions that began with one each would wait for each other for ever.
-    """
-    table = models.Subscription
-    member = await session.scalar(select(table.member_id).filter_by(**key)) or snapshot.member_id
-    if member is not None:
-        mine = select(table.id).where(table.member_id == member).order_by(table.id)
-        await session.execute(mine.with_for_update())
 
 
 def completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
@@ -135,19 +144,21 @@ async def _plan(
     session: AsyncSession, snapshot: Snapshot, row: models.Subscription, book: catalogue.Catalogue, now: datetime
 ) -> str:
     """The plan that this price pays for; a price the catalogue no longer names stays with the plan it was bought as."""
-    key = f"price_unknown:{snapshot.price_id}"
     plan = book.by_price.get(snapshot.price_id)
     same_price = row.snapshot.get("price_id") == snapshot.price_id
     known = plan.key if plan else row.plan if same_price and row.plan in book.by_key else snapshot.plan
     if known in book.by_key:
-        await health.clear(session, key, now=now)
         return known
     if snapshot.status in LIVE:
         text = (
             f"A subscription was paid with the price {snapshot.price_id}, which belongs to no plan: it opens nothing."
         )
-        await health.alarm(session, key, text, now=now)
+        await health.alarm(session, _unknown_key(snapshot), text, now=now)
     return ""
+
+
+def _unknown_key(snapshot: Snapshot) -> str:
+    return f"price_unknown:{snapshot.price_id}"
 
 
 async def _amount(session: AsyncSession, snapshot: Snapshot) -> int | None:
@@ -157,14 +168,10 @@ async def _amount(session: AsyncSession, snapshot: Snapshot) -> int | None:
     return known.amount if known else None
 
 
-async def member_of(session: AsyncSession, snapshot: Snapshot) -> int | None:
+async def owner(session: AsyncSession, row: models.Subscription, snapshot: Snapshot) -> int | None:
     """Whose the subscription is, or will be once the snapshot is applied."""
-    key = {"provider": snapshot.provider, "external_id": snapshot.external_id}
-    known = await session.scalar(select(models.Subscription.member_id).filter_by(**key))
-    return known if known is not None else await _owner(session, snapshot)
-
-
-async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:
+    if row.member_id is not None:
+        return row.member_id
     if snapshot.session_id:
         checkout = select(models.Checkout.member_id).where(models.Checkout.session_id == snapshot.session_id)
         if (found := await session.scalar(checkout)) is not None:
@@ -176,12 +183,11 @@ async def _owner(session: AsyncSession, snapshot: Snapshot) -> int | None:
     return known.member_id if known else None
 
 
-async def _linked(session: AsyncSession, snapshot: Snapshot, member_id: int, now: datetime) -> None:
+async def _linked(session: AsyncSession, snapshot: Snapshot, member_id: int) -> None:
     if snapshot.customer_id:
         key = {"provider": snapshot.provider, "external_id": snapshot.customer_id}
         insert = db.insert(session, models.Customer).values(**key, member_id=member_id)
         await session.execute(insert.on_conflict_do_nothing(index_elements=list(key)))
-    await health.clear(session, _unlinked_key(snapshot.external_id), now=now)
 
 
 async def known(session: AsyncSession, provider: str, ids: Collection[str]) -> dict[str, models.Subscription]:

@@ -96,6 +96,14 @@ async def ambiguous_rows(database: db.Database) -> set[tuple[int, int, str]]:
         return {(int(chat), signal, event) for chat, signal, event in rows}
 
 
+async def unanswerable(database: db.Database) -> frozenset[tuple[int, int]]:
+    """(chat, signal) of every opening that was ambiguous twice: it is not sent again, and nobody learnt its id."""
+    unsure = (Delivery.event == "opened", Delivery.state == State.AMBIGUOUS, Delivery.ambiguities >= 2)
+    async with database.reading() as session:
+        rows = await session.execute(select(Delivery.address, Delivery.signal_id).where(*unsure))
+        return frozenset((int(chat), signal) for chat, signal in rows if signal is not None)
+
+
 async def sent_signals(database: db.Database) -> Sequence[int]:
     """Numbers of the signals that were published in time, which every paying member must have."""
     async with database.reading() as session:

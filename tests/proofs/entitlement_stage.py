@@ -98,6 +98,7 @@ class Stage:
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp(prefix="entitlement"))
         self.skew = 0.0
+        self._known: dict[object, Any] = {}  # what was asked since something was last written
         self.members: dict[str, int] = {}
         self.scenes: dict[str, Scene] = {}
         self._exits = contextlib.AsyncExitStack()
@@ -117,6 +118,7 @@ class Stage:
         url = f"sqlite:///{self.folder / 'stage.db'}"
         await databases.create_tables(url)
         self.database = db.Database(url)
+        sqlalchemy_event.listen(self.database.engine.sync_engine, "commit", lambda _: self._known.clear())
         inline = {"async_creator_fn": _inline}
         engine = self.database.engine.sync_engine
         sqlalchemy_event.listen(engine, "do_connect", lambda _dialect, _record, _args, asked: asked.update(inline))
@@ -167,6 +169,7 @@ class Stage:
         ):
             then.deserialize(scene.pages)
             then.backup(file)
+        self._known.clear()
         account, self.stripe.api.kept = pickle.loads(scene.account)  # noqa: S301 - our own bytes
         vars(self.stripe.account).update(account)
         self.stripe.account.history.events.clear()
@@ -248,14 +251,22 @@ class Stage:
 
     async def undone(self) -> tuple[int, int, int]:
         """How many events wait or were given up, how many of them were given up, and how many errands wait."""
-        async with self.database.glancing() as session:
-            row = (await session.execute(_UNDONE)).one()
-        return row[0], row[1], row[2]
+        if "undone" not in self._known:
+            async with self.database.glancing() as session:
+                row = (await session.execute(_UNDONE)).one()
+            self._known["undone"] = row[0], row[1], row[2]
+        found: tuple[int, int, int] = self._known["undone"]
+        return found
 
     async def plans(self) -> dict[str, set[str]]:
         """What each member has now, by the product's own question."""
-        async with self.database.reading() as session:
-            return {name: await rights.plans_of(session, who, now=self.now) for name, who in self.members.items()}
+        now = self.now
+        if now not in self._known:
+            async with self.database.reading() as session:
+                asked = {name: await rights.plans_of(session, who, now=now) for name, who in self.members.items()}
+            self._known[now] = asked
+        found: dict[str, set[str]] = self._known[now]
+        return found
 
     async def alarmed(self, key: str) -> bool:
         """Whether this alarm stands."""

@@ -145,7 +145,8 @@ async def _judged(
     around: world.World, database: db.Database, people: community.Community, kills: int, seconds: float
 ) -> Outcome:
     # Pauses and speed are another proof's subject: the rate here is that of a paid broadcast.
-    rules = checker.Rules(copies=2, per_second=10_000, updates_lost=True)
+    unanswerable = await community.unanswerable(database)
+    rules = checker.Rules(copies=2, per_second=10_000, updates_lost=True, unanswerable=unanswerable)
     verdict = checker.judge(
         around.history,
         entitled=[checker.Entitlement(chat) for chat in people.payers],

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ class Theatre:
 
     async def judged(self, rules: checker.Rules) -> checker.Verdict:
         """The checker's verdict over everything that happened."""
+        rules = replace(rules, unanswerable=await community.unanswerable(self.database))
         return checker.judge(
             self.around.history,
             entitled=[checker.Entitlement(chat) for chat in self.people.payers],

@@ -155,6 +155,8 @@ class _Case:
             opening = first.get((copy.chat, copy.signal))
             if opening is None or opening.n > copy.n:
                 self.found.early_updates.append(where)
+            elif copy.reply_to is None and (copy.chat, copy.signal) in self.rules.unanswerable:
+                continue
             elif copy.reply_to not in ids[copy.chat, copy.signal]:
                 self.found.early_updates.append(f"{where}: no reply to its opening")
         got = {(copy.chat, copy.signal) for copy in self.updates}

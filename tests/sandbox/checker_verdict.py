@@ -13,7 +13,8 @@ class Rules:
     there one is all). `settling`: seconds after somebody's payment ended in which the product could not have heard of
     it, and for requests that were on their way when a flood pause began; so long may a door take too. `entering`:
     seconds within which whoever pays must be let in. `updates_lost`: an update whose sending was ambiguous is not
-    resent, so it may be missing.
+    resent, so it may be missing. `unanswerable`: (chat, signal) of openings whose sending was ambiguous to the end:
+    they lie there, but only Telegram knows under which id, so what follows them is no reply.
     """
 
     copies: int = 1
@@ -23,6 +24,7 @@ class Rules:
     per_second: int = 30
     stale_after: float | None = None
     updates_lost: bool = False
+    unanswerable: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass

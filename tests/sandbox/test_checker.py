@@ -108,6 +108,17 @@ def test_an_update_that_answers_another_message_is_out_of_order(play: Play) -> N
     assert "no reply" in play.judged(PAYER).early_updates[0]
 
 
+def test_an_update_that_can_answer_nothing_is_right_only_where_nobody_knows_the_openings_id(play: Play) -> None:
+    message = play.opening(PAYER)
+    play.update(PAYER, None)
+
+    assert "no reply" in play.judged(PAYER).early_updates[0]
+    assert not play.judged(PAYER, rules=checker.Rules(unanswerable=frozenset({(PAYER, 7)}))).early_updates
+
+    play.update(PAYER, message + 100)
+    assert play.judged(PAYER, rules=checker.Rules(unanswerable=frozenset({(PAYER, 7)}))).early_updates
+
+
 def test_an_update_to_somebody_without_the_opening_is_out_of_order(play: Play) -> None:
     good(play)
     play.update(STRANGER, None)

@@ -1,11 +1,13 @@
 """Two running subscriptions of one member to one plan: found, told, and put right."""
 
+import asyncio
 from typing import Any
 
 from sqlalchemy import select, update
 
 from core import catalogue, models
 from tests.webhooks.conftest import World, open_world
+from webhooks import events, payments
 
 DAY = 86_400
 
@@ -53,6 +55,22 @@ async def test_s13_of_three_subscriptions_the_oldest_is_left(world: World) -> No
     assert states == ["active", "canceled", "canceled"]
     assert refunds(world) == [("duplicate", 2900)] * 2
     assert await world.alarms() == set()
+
+
+async def test_s13_readings_of_both_at_the_same_moment_never_wait_for_each_other_for_ever(both: World) -> None:
+    anna = await both.member()
+    found = await twice(both, anna)
+    await both.settle()
+    (provider,) = both.here.providers
+
+    async def read(subscription: str) -> None:
+        reading = await events.read(both.here, provider, payments.Subject(subscription=subscription))
+        async with both.stack.db.transaction() as session:
+            await events.take(session, both.here, reading)
+
+    for _ in range(10):
+        await asyncio.gather(*map(read, found))
+    assert await both.plans_of(anna) == {"signals"}
 
 
 async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: World) -> None:

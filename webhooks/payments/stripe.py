@@ -86,26 +86,24 @@ class Stripe:
             return await self._read_session(subject, now)
         found = subject.subscription or await self._billed(subject)
         if not found and subject.payment:
-            return payments.Reading(payment=await stripe_gifts.of_payment(self._v1, subject.payment))
+            return payments.Reading(payment=await stripe_gifts.of_payment(self._client, subject.payment))
         return payments.Reading(await self._read_subscription(found, subject, now)) if found else payments.Reading()
 
     async def _read_session(self, subject: payments.Subject, now: datetime) -> payments.Reading:
-        asking = self._v1.checkout.sessions.retrieve_async(subject.session)
-        session = stripe_wire.plain(await stripe_wire.answered(asking))
+        session = await stripe_wire.read(self._client, "checkout", "sessions", subject.session)
         if not session:
             return payments.Reading()
         state, found = stripe_objects.session_state(session), session.get("subscription")
         snapshot = await self._read_subscription(found, subject, now, session) if isinstance(found, str) else None
-        return payments.Reading(snapshot, subject.session, state, await stripe_gifts.of_session(self._v1, session))
+        return payments.Reading(snapshot, subject.session, state, await stripe_gifts.of_session(self._client, session))
 
     async def _read_subscription(
         self, found: str, subject: payments.Subject, now: datetime, session: Any = None
     ) -> rule.Snapshot | None:
-        expanded: Any = {"expand": _WITH}
-        row = stripe_wire.plain(await stripe_wire.answered(self._v1.subscriptions.retrieve_async(found, expanded)))
+        row = await stripe_wire.read(self._client, "subscriptions", found, expand=_WITH)
         if not row:
             return None
-        hold, claims = await stripe_claims.hold(self._v1, row, subject.claims)
+        hold, claims = await stripe_claims.hold(self._client, row, subject.claims)
         said = stripe_objects.snapshot(row, known=self._known, hold=hold, read_at=now, session=session, claims=claims)
         return replace(said, action_required=await self._action(row))
 
@@ -114,7 +112,7 @@ class Stripe:
         if row.get("status") != "past_due":
             return False
         for intent in stripe_objects.payment_intents(row.get("latest_invoice"), "open"):
-            found = stripe_wire.plain(await stripe_wire.answered(self._v1.payment_intents.retrieve_async(intent)))
+            found = await stripe_wire.read(self._client, "payment_intents", intent)
             if found.get("status") == "requires_action":
                 return True
         return False
@@ -123,12 +121,12 @@ class Stripe:
         """The subscription behind an invoice or a payment; empty when it was for something else."""
         invoice = subject.invoice
         if subject.payment:
-            wanted: Any = {"payment": {"type": "payment_intent", "payment_intent": subject.payment}}
-            rows = stripe_wire.plain(await stripe_wire.answered(self._v1.invoice_payments.list_async(wanted)))
+            wanted = {"type": "payment_intent", "payment_intent": subject.payment}
+            rows = await stripe_wire.read(self._client, "invoice_payments", payment=wanted)
             invoice = next((row["invoice"] for row in rows.get("data", [])), "")
         if not invoice:
             return ""
-        row = stripe_wire.plain(await stripe_wire.answered(self._v1.invoices.retrieve_async(invoice)))
+        row = await stripe_wire.read(self._client, "invoices", invoice)
         return stripe_objects.invoice_subscription(row)
 
     def sells(self, price_id: str) -> bool:

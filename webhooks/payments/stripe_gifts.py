@@ -39,24 +39,23 @@ def _once(price: dict[str, Any], currency: str) -> dict[str, Any]:
     } | ({"tax_behavior": behaviour} if behaviour in {"inclusive", "exclusive"} else {})
 
 
-async def of_session(v1: Any, session: dict[str, Any]) -> gifts.Payment | None:
+async def of_session(held: Any, session: dict[str, Any]) -> gifts.Payment | None:
     """The payment behind a page that was paid once; None for a subscription's, and while nothing was paid."""
     if session.get("mode") != "payment" or stripe_objects.session_state(session) != "paid":
         return None
     intent = session.get("payment_intent")
-    return await of_payment(v1, intent) if isinstance(intent, str) else None
+    return await of_payment(held, intent) if isinstance(intent, str) else None
 
 
-async def of_payment(v1: Any, intent: str) -> gifts.Payment | None:
+async def of_payment(held: Any, intent: str) -> gifts.Payment | None:
     """What Stripe says now of this payment, if it was for a gift of ours."""
-    expanded: Any = {"expand": ["latest_charge"]}
-    row = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
+    row = await stripe_wire.read(held, "payment_intents", intent, expand=["latest_charge"])
     if (row.get("metadata") or {}).get(GIFT) != "yes":
         return None
     charge, status = row.get("latest_charge") or {}, gifts.PAID
     if charge.get("refunded"):
         status = gifts.REFUNDED
     elif charge.get("disputed"):
-        found = stripe_wire.plain(await stripe_wire.answered(v1.disputes.list_async({"payment_intent": intent})))
+        found = await stripe_wire.read(held, "disputes", payment_intent=intent)
         status = gifts.DISPUTED if stripe_objects.is_disputed(found.get("data", [])) else gifts.PAID
     return gifts.Payment(intent, status, int(row.get("amount") or 0), str(row.get("currency") or ""))

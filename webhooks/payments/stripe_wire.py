@@ -5,9 +5,10 @@ something.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import stripe
@@ -98,16 +99,13 @@ def plain(answer: Any) -> dict[str, Any]:
     return {} if answer is None else answer.to_dict(for_json=True)
 
 
-def listing(held: stripe.StripeClient, path: str) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
-    """How a list is asked for whose rows are many: the library sends and judges, and builds no objects of the rows.
+async def read(held: stripe.StripeClient, *path: str, **wanted: Any) -> dict[str, Any]:
+    """What Stripe says of the thing or the list at this path (below /v1), as it came; empty when there is none.
 
-    A hundred subscriptions with their invoices keep the process busy for half a second as objects, and for a tenth of
-    that as they came.
+    The library sends and judges, and builds no objects of the answer: a hundred subscriptions with their invoices keep
+    the process busy for half a second as objects, and for a tenth of that as they came.
     """
-
-    async def ask(wanted: dict[str, Any]) -> dict[str, Any]:
-        answer: Any = await held.raw_request_async("get", path, **wanted)
-        found: dict[str, Any] = answer.data
-        return found
-
-    return ask
+    where = "/".join(quote(part, safe="") for part in ("v1", *path))
+    answer: Any = await answered(held.raw_request_async("get", f"/{where}", **wanted))
+    found: dict[str, Any] = answer.data if answer else {}
+    return found

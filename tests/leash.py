@@ -32,7 +32,8 @@ def _hold(alive: Path, folder: Path, user: str, command: list[str]) -> None:
         server = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **identity(user)
         )
-    Path(f"{folder}.pid").write_text(str(server.pid))
+    Path(f"{folder}.pid.new").write_text(str(server.pid))
+    Path(f"{folder}.pid.new").rename(f"{folder}.pid")  # whoever sees it sees the whole number
     threading.Thread(target=_cut, args=(alive, folder, server), daemon=True).start()
     server.wait()
     while _ending.is_set():

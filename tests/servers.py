@@ -91,12 +91,14 @@ class Server:
             os.kill(int(Path(f"{self.folder}.pid").read_text()), what)
 
     def _started(self, port: int) -> bool:
-        Path(f"{self.folder}.log").unlink(missing_ok=True)
+        for name in ("log", "pid"):
+            Path(f"{self.folder}.{name}").unlink(missing_ok=True)
         start = [sys.executable, "-SE", leash.__file__, str(self.folder.parent / "alive"), str(self.folder), self.user]
         subprocess.run([*start, *self._command(port)], check=True)
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            if "eady to accept connections" in self._log():  # both servers say so
+            # Both servers say so; the leash may not have said yet which process it is.
+            if "eady to accept connections" in self._log() and Path(f"{self.folder}.pid").exists():
                 return True
             if _is_free(Path(f"{self.folder}.leash")):
                 return False

@@ -32,7 +32,7 @@ class HeldError(errors.SignalStackError):
 
 def same(row: Subscription, snapshot: rule.Snapshot, book: catalogue.Catalogue, *, grace_days: int) -> bool:
     """Whether the row says just what the list says, and is worth what the rule says today."""
-    known, snapshot = row.snapshot, subscriptions.completed(snapshot, row.snapshot)
+    known, snapshot = row.snapshot, rule.completed(snapshot, row.snapshot)
     said = {name: value for name, value in snapshot.as_dict().items() if name not in _ELSEWHERE}
     if any(known.get(name) != value for name, value in said.items()):
         return False
@@ -89,7 +89,7 @@ def ends(
     """Whether applying the snapshot would take access from a member who has it now."""
     if row is None or not subscriptions.has_access(row, now):
         return False
-    until = _worth(row, subscriptions.completed(snapshot, row.snapshot), book, grace_days)
+    until = _worth(row, rule.completed(snapshot, row.snapshot), book, grace_days)
     return until is None or until <= now
 
 

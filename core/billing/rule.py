@@ -14,7 +14,7 @@
 | `no_plan` | anything, at a price that belongs to no plan | none |
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
@@ -137,3 +137,33 @@ def cancels_at(snapshot: Snapshot) -> datetime | None:
         return None
     wishes = [snapshot.period_end if snapshot.cancel_at_period_end else None, snapshot.cancel_at]
     return min((wish for wish in wishes if wish is not None), default=None)
+
+
+def completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
+    """What the provider does not say stays what it was.
+
+    So the grace of an unpaid period, whose beginning is not said, has one end.
+    """
+    snapshot = _remembered(snapshot, before)
+    if snapshot.status != "past_due" or snapshot.period_start is not None:
+        return snapshot
+    known = before.get("period_start")
+    return replace(snapshot, period_start=datetime.fromisoformat(known) if known else snapshot.read_at)
+
+
+def _remembered(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
+    """What was told once of a payment stays true of it: that it is the last one, until when it lasts."""
+    if not snapshot.payment or snapshot.payment != before.get("payment"):
+        return snapshot
+    was = Snapshot.from_dict(before)
+    ending = was.cancel_at_period_end if snapshot.cancel_at_period_end is None else snapshot.cancel_at_period_end
+    snapshot = replace(snapshot, cancel_at_period_end=ending)
+    if was.period_end and snapshot.period_end and was.period_end > snapshot.period_end:
+        snapshot = replace(snapshot, period_end=was.period_end)
+    if was.status == "canceled":
+        return replace(snapshot, status=was.status, ended_at=was.ended_at)
+    if ending and snapshot.status == "past_due":  # nobody wanted to pay again
+        return replace(snapshot, status="canceled", ended_at=snapshot.period_end)
+    if ending and snapshot.hold == "refunded":  # nothing is paid, and nothing more will be
+        return replace(snapshot, status="canceled", ended_at=snapshot.read_at)
+    return snapshot

@@ -1,8 +1,8 @@
 """A second running subscription of one member to one plan: found, told, and put right where the policy says so.
 
 It is prevented where checkouts are made; a page that was lost in time, or two accounts that became one, bring it about
-all the same. The newer one is cancelled and its payment given back whole, as long as that is plainly what anybody
-would want: it is young, was paid once, and the older one goes on.
+all the same. The newer one is cancelled and what was paid for it given back whole, as long as that is plainly what
+anybody would want: it is young, still in the period with which it began, and the older one goes on.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from core.billing import errands, rule, subscriptions
 from core.models import Errand, Subscription
 
 YOUNG = timedelta(days=14)
-_ONE_PAYMENT = timedelta(days=1)
+_FIRST_DAY = timedelta(days=1)
 _WHY = "a second subscription to the same plan"
 
 
@@ -49,10 +49,10 @@ async def settle(session: AsyncSession, row: Subscription, policy: catalogue.Pol
 
 
 def _plain(rows: Sequence[Subscription], now: datetime) -> bool:
-    """Whether nobody would mind that the newest of them goes: paid once, not long ago, and another one stays."""
+    """Whether nobody would mind that the newest of them goes: it is young, in its first period, and another stays."""
     *others, newer = rows
     started = rule.Snapshot.from_dict(newer.snapshot).period_start or newer.created_at
-    young = newer.created_at > now - YOUNG and started <= newer.created_at + _ONE_PAYMENT
+    young = newer.created_at > now - YOUNG and started <= newer.created_at + _FIRST_DAY
     return young and _good(newer) and any(_good(one) and subscriptions.has_access(one, now) for one in others)
 
 

@@ -4,9 +4,7 @@ What a reading is worth is decided in `core.billing.rule`; here it is applied, o
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import and_, func, or_, select, update
@@ -48,7 +46,7 @@ async def apply(
     _check_fresh(row, snapshot)
     had = has_access(row, now)
     lost_at = row.snapshot.get(LOST)
-    snapshot = completed(snapshot, row.snapshot)
+    snapshot = rule.completed(snapshot, row.snapshot)
     plan = await _plan(session, snapshot, row, book, now)
     member_id = await owner(session, row, snapshot)
     if member_id is not None:
@@ -108,36 +106,6 @@ async def locked(session: AsyncSession, snapshot: Snapshot, *, now: datetime) ->
         select(table).filter_by(**key).with_for_update().execution_options(populate_existing=True)
     )
     return found.one()
-
-
-def completed(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
-    """What the provider does not say stays what it was.
-
-    So the grace of an unpaid period, whose beginning is not said, has one end.
-    """
-    snapshot = _remembered(snapshot, before)
-    if snapshot.status != "past_due" or snapshot.period_start is not None:
-        return snapshot
-    known = before.get("period_start")
-    return replace(snapshot, period_start=datetime.fromisoformat(known) if known else snapshot.read_at)
-
-
-def _remembered(snapshot: Snapshot, before: dict[str, Any]) -> Snapshot:
-    """What was told once of a payment stays true of it: that it is the last one, until when it lasts."""
-    if not snapshot.payment or snapshot.payment != before.get("payment"):
-        return snapshot
-    was = Snapshot.from_dict(before)
-    ending = was.cancel_at_period_end if snapshot.cancel_at_period_end is None else snapshot.cancel_at_period_end
-    snapshot = replace(snapshot, cancel_at_period_end=ending)
-    if was.period_end and snapshot.period_end and was.period_end > snapshot.period_end:
-        snapshot = replace(snapshot, period_end=was.period_end)
-    if was.status == "canceled":
-        return replace(snapshot, status=was.status, ended_at=was.ended_at)
-    if ending and snapshot.status == "past_due":  # nobody wanted to pay again
-        return replace(snapshot, status="canceled", ended_at=snapshot.period_end)
-    if ending and snapshot.hold == "refunded":  # nothing is paid, and nothing more will be
-        return replace(snapshot, status="canceled", ended_at=snapshot.read_at)
-    return snapshot
 
 
 async def _plan(

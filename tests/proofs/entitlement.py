@@ -130,6 +130,7 @@ def prove(scale: Scale) -> Outcome:
             if fault:
                 operator, seed, *_ = running[done]
                 violations.append(f"operator {operator}, seed {seed}: {fault}")
+                print(violations[-1], flush=True)
             print(f"  {total.sequences:,} sequences, {len(violations)} violations", flush=True)
     return Outcome(total, violations, time.monotonic() - began)
 

@@ -271,6 +271,7 @@ class Entitlement(RuleBasedStateMachine):
 
     def _never_two(self) -> None:
         acc, choices = self.stage.stripe.account, self.stage.choices
+        assert not model.half_returned(acc), "of a second subscription only a part was given back"
         for who in self.stage.members.values():
             for plan in set(choices.plans.values()):
                 live = model.live(acc, who, plan, choices)

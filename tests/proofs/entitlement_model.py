@@ -109,10 +109,25 @@ def live(acc: Account, member_id: int, plan: str, choices: Choices) -> list[Obj]
 
 
 def plainly_doubled(acc: Account, subs: list[Obj], choices: Choices) -> bool:
-    """Whether nobody would mind that the newest of them goes: paid once, not long ago, and another one stays."""
+    """Whether nobody would mind that the newest of them goes: paid once, not long ago, and another one stays.
+
+    One that began another period after its first day, by a change, is left to people (docs/billing.md).
+    """
     *others, newest = subs
     young = acc.now() - newest["created"] < 14 * DAY and len(list(payments(acc, newest))) <= 1
+    young &= newest["items"]["data"][0]["current_period_start"] - newest["created"] <= DAY
     return young and _stays(acc, newest, choices) and any(_stays(acc, one, choices) for one in others)
+
+
+def half_returned(acc: Account) -> list[str]:
+    """Subscriptions of which a payment went back because they were one too many, and another payment did not."""
+    returned = {row["charge"] for row in acc.all("refund") if row["reason"] == "duplicate"}
+    paid = {sub["id"]: list(payments(acc, sub)) for sub in acc.all("subscription")}
+    return [
+        name
+        for name, charges in paid.items()
+        if any(charge["id"] in returned for charge in charges) and not all(charge["refunded"] for charge in charges)
+    ]
 
 
 def _stays(acc: Account, sub: Obj, choices: Choices) -> bool:

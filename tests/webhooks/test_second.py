@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from core import catalogue, models
+from tests.proofs import entitlement_acts
 from tests.webhooks.conftest import World, open_world
 from webhooks import events, payments
 
@@ -83,6 +84,32 @@ async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: W
     await world.settle()
     assert refunds(world) == [("duplicate", 2900)]
     assert (await world.notices(anna)).count("second_returned") == 1
+
+
+async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_changed_on_its_first_day(
+    sqlite_database: Any, make_stack: Any, now: Any
+) -> None:
+    yearly = ""
+
+    def book(stripe: Any) -> catalogue.Catalogue:
+        nonlocal yearly
+        monthly = next(iter(stripe.account.tables["price"].values()))["id"]
+        yearly = stripe.add_price(29_000, "usd", "year", name="Signals")["id"]
+        prices = ({"id": monthly, "period": "month"}, {"id": yearly, "period": "year"})
+        return catalogue.Catalogue(plans=(catalogue.Plan(key="signals", name="Signals", prices=prices),))
+
+    async with open_world(sqlite_database, make_stack, now, book=book) as world:
+        anna = await world.member()
+        first, second = await twice(world, anna)
+        await world.stripe.advance(3600)
+        entitlement_acts.change(world.stripe, world.stripe.subscription(second), yearly, 1)
+        await world.settle()
+        assert world.stripe.subscription(first)["status"] == "active"
+        assert world.stripe.subscription(second)["status"] == "canceled"
+        charges = [row for row in world.stripe.account.all("charge") if row["paid"]]
+        assert len(charges) == 3
+        assert [row["refunded"] for row in charges] == [True, True, False]
+        assert await world.alarms() == set()
 
 
 async def test_s13_where_the_policy_says_so_both_are_left_to_people(

@@ -1,5 +1,6 @@
 """What we have Stripe do to a subscription or a checkout; doing it again changes nothing."""
 
+import itertools
 from typing import Any
 
 from core import errors
@@ -28,18 +29,21 @@ async def do(v1: Any, errand: errands.Errand) -> None:
 
 
 async def _refund(v1: Any, errand: errands.Errand) -> None:
-    """Every payment of the latest invoice went back whole; what went back in part, the rest of it."""
-    row = await _subscription(v1, errand.target)
-    for number, intent in enumerate(stripe_objects.payment_intents(row.get("latest_invoice"))):
+    """Every payment of the subscription went back whole; what went back in part, the rest of it.
+
+    There is one, or a second one of a change on the first day.
+    """
+    listed: Any = {"subscription": errand.target, "expand": ["data.payments"], "limit": 100}
+    bills = stripe_wire.plain(await stripe_wire.answered(v1.invoices.list_async(listed))).get("data", [])
+    for intent in itertools.chain.from_iterable(map(stripe_objects.payment_intents, bills)):
         expanded: Any = {"expand": ["latest_charge"]}
         payment = stripe_wire.plain(await stripe_wire.answered(v1.payment_intents.retrieve_async(intent, expanded)))
         if (payment.get("latest_charge") or {}).get("refunded"):
             continue
         wanted: Any = {"payment_intent": intent, "reason": "duplicate"}
-        options = {"idempotency_key": f"{errand.key}-{number}"}
+        options = {"idempotency_key": f"{errand.key}-{intent}"}
         await stripe_wire.answered(v1.refunds.create_async(wanted, options), making=True)
 
 
 async def _subscription(v1: Any, found: str) -> dict[str, Any]:
-    expanded: Any = {"expand": ["latest_invoice.payments"]}
-    return stripe_wire.plain(await stripe_wire.answered(v1.subscriptions.retrieve_async(found, expanded)))
+    return stripe_wire.plain(await stripe_wire.answered(v1.subscriptions.retrieve_async(found)))

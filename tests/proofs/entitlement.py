@@ -125,6 +125,8 @@ def prove(scale: Scale) -> Outcome:
     with futures.ProcessPoolExecutor(scale.workers or os.cpu_count(), fresh) as pool:
         running = {pool.submit(_part, *part): part for part in _parts(scale)}
         for done in futures.as_completed(running):
+            if done.cancelled():
+                continue
             figures, fault = done.result()
             total += figures
             if fault:
@@ -132,6 +134,9 @@ def prove(scale: Scale) -> Outcome:
                 violations.append(f"operator {operator}, seed {seed}: {fault}")
                 print(violations[-1], flush=True)
             print(f"  {total.sequences:,} sequences, {len(violations)} violations", flush=True)
+            if total.sequences >= scale.sequences:  # a part plays some more than it is asked for
+                for part in running:
+                    part.cancel()
     return Outcome(total, violations, time.monotonic() - began)
 
 

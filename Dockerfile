@@ -16,6 +16,8 @@ COPY core core
 COPY bot bot
 COPY webhooks webhooks
 COPY migrations migrations
+# Compiled here, because no process may write there, and each would compile all of it again at its start.
+RUN python -m compileall -q core bot webhooks migrations
 USER signalstack
 EXPOSE 8080
 # SIGTERM stops intake, finishes what is in flight and ends within 25 seconds.

@@ -5,6 +5,9 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
+# What was compiled once is used again by every process that is started here, whatever this machine says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test cover lint check run prove bench lock clean
 

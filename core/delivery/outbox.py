@@ -86,7 +86,7 @@ async def tell(
     added = 0
     for identity_id, platform, address in chats.all():
         row = _row(
-            "notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key[:80]}:{identity_id}", now=now
+            "notice", NOTICE, (platform, address), {**facts, "name": name}, key=f"{key[:80]}:{identity_id}", now=now
         )
         row["expires_at"] = min(row["expires_at"], until or row["expires_at"])
         added += await _add(session, {**row, "identity_id": identity_id, "member_id": member_id})
@@ -112,7 +112,7 @@ async def post_notice(
 ) -> bool:
     """The notice `name` will be posted in this place (platform, address, place); says whether it is new."""
     platform, address, where = place
-    row = _row("notice", NOTICE, (platform, address), {"name": name, **facts}, key=f"{key}:{where}", now=now)
+    row = _row("notice", NOTICE, (platform, address), {**facts, "name": name}, key=f"{key}:{where}", now=now)
     return await _add(session, {**row, "place": where})
 
 

@@ -116,7 +116,8 @@ async def test_a_notice_reaches_each_open_chat_of_the_member_once(database: db.D
         session.add_all([second, third])
         await session.flush()
         key = "k" * 200  # however long: chats stay apart
-        assert await outbox.tell(session, who.member_id, "granted", {"plan": "x"}, key=key, now=now) == 2
+        facts = {"plan": "x", "name": "no fact decides which notice it is"}
+        assert await outbox.tell(session, who.member_id, "granted", facts, key=key, now=now) == 2
         assert await outbox.tell(session, who.member_id, "granted", {"plan": "x"}, key=key, now=now) == 0
     rows = await people.deliveries(database)
     assert [(row.platform, row.identity_id) for row in rows] == [("telegram", who.id), ("discord", second.id)]

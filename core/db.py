@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiosqlite
 import orjson
 from sqlalchemy import Connection, CursorResult, UpdateBase, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -61,7 +62,8 @@ class Database:
 
     def _engine(self, pool_size: int) -> AsyncEngine:
         if self.dialect == "sqlite":
-            engine = create_async_engine(self.url, connect_args={"timeout": 15})
+            connecting = {"timeout": 15, "async_creator_fn": _sqlite}
+            engine = create_async_engine(self.url, connect_args=connecting)
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return engine
@@ -101,6 +103,27 @@ class Database:
     async def close(self) -> None:
         """Every connection is closed."""
         await self.engine.dispose()
+
+
+class _SQLite(aiosqlite.Connection):
+    """A connection whose thread is told once to end.
+
+    SQLAlchemy closes and stops one whose task was cancelled; who tells it twice waits for ever: the thread is gone.
+    """
+
+    _told = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        if self._told:
+            return None
+        self._told = True
+        return super().stop()
+
+
+def _sqlite(database: str, **options: Any) -> aiosqlite.Connection:
+    connection = _SQLite(lambda: sqlite3.connect(database, **options), 64)
+    connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy has it: no process waits for it at its end
+    return connection
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

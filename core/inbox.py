@@ -106,8 +106,10 @@ async def claim(session: AsyncSession, source: str, *, now: datetime, lease: flo
 
 async def done(session: AsyncSession, *items: Item) -> None:
     """The items will not be worked on again; raises LostLeaseError when another worker has taken one of them over."""
+    # The ids once more by themselves: of pairs alone SQLite would look through the whole table.
+    these = models.Inbox.id.in_([item.id for item in items])
     claimed = tuple_(models.Inbox.id, models.Inbox.epoch).in_([(item.id, item.epoch) for item in items])
-    ended = update(models.Inbox).where(claimed, models.Inbox.state == "claimed")
+    ended = update(models.Inbox).where(these, claimed, models.Inbox.state == "claimed")
     if await db.execute(session, ended.values(state="done", lease_until=None, error="")) != len(items):
         raise errors.LostLeaseError(f"A {items[0].source} item was taken over by another worker.")
 

@@ -245,7 +245,9 @@ async def release(session: AsyncSession, parcels: Sequence[Parcel], *, not_befor
 
 def _ours(parcels: Iterable[Parcel]) -> ColumnElement[bool]:
     pairs = [(parcel.id, parcel.epoch) for parcel in parcels]
-    return tuple_(Delivery.id, Delivery.epoch).in_(pairs) if pairs else false()
+    # The ids once more by themselves: of pairs alone SQLite would look through the whole table.
+    these = Delivery.id.in_([number for number, _ in pairs])
+    return and_(these, tuple_(Delivery.id, Delivery.epoch).in_(pairs)) if pairs else false()
 
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], *, now: datetime) -> None:

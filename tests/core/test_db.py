@@ -7,10 +7,12 @@ import threading
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.util import greenlet_spawn
 
 from core import db, errors, models
 from tests import servers
@@ -254,3 +256,23 @@ async def test_a_glance_sees_what_was_committed_before_it_and_leaves_nothing_ope
         assert await session.scalar(count) == 1
     async with database.reading() as session:
         assert await session.scalar(count) == 1
+
+
+async def test_a_connection_whose_closing_is_cancelled_leaves_nothing_that_waits_for_ever(
+    sqlite_database: db.Database,
+) -> None:
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*) FROM n"
+    pooled: Any = await sqlite_database.engine.raw_connection()
+    adapted, driver = pooled.dbapi_connection, pooled.driver_connection
+    pooled.detach()
+    before = asyncio.all_tasks()
+    working = asyncio.create_task(driver.execute(many))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(greenlet_spawn(adapted.terminate))
+    for _ in range(5):  # it is closed in a task of its own by then
+        await asyncio.sleep(0)
+    closing.cancel()
+    _, waiting = await asyncio.wait(asyncio.all_tasks() - before, timeout=10)
+    assert not waiting
+    await working
+    await asyncio.to_thread(driver._thread.join, 10)

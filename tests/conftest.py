@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import make_url
 
 from core import catalogue, clock, db, stack
@@ -29,6 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # pytest-xdist: the workers use the run of the one who started them
         _opened.append(servers.Run())
         os.environ[_RUN] = str(_opened[0].folder)
+
+    # As the product writes them; by itself structlog draws each traceback with its source and its variables.
+    *processors, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
 
 
 def pytest_unconfigure() -> None:

@@ -245,8 +245,7 @@ async def release(session: AsyncSession, parcels: Sequence[Parcel], *, not_befor
 
 def _ours(parcels: Iterable[Parcel]) -> ColumnElement[bool]:
     pairs = [(parcel.id, parcel.epoch) for parcel in parcels]
-    # The ids once more by themselves: of pairs alone SQLite would look through the whole table.
-    these = Delivery.id.in_([number for number, _ in pairs])
+    these = Delivery.id.in_([number for number, _ in pairs])  # of pairs alone SQLite looks through the whole table
     return and_(these, tuple_(Delivery.id, Delivery.epoch).in_(pairs)) if pairs else false()
 
 

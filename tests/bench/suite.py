@@ -40,24 +40,19 @@ QUICK = Dose(
 
 async def measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[table.Row]:
     """Every row of the table; each part has the machine for itself."""
-    with _compiled(folder / "compiled"):
+    with _compiled():
         return await _measured(folder, maker, dose)
 
 
 @contextmanager
-def _compiled(folder: Path) -> Iterator[None]:
+def _compiled() -> Iterator[None]:
     """Programs started in this block load compiled code, as an installed product does, whatever this machine says."""
-    wanted = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    before = os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if before is not None:
+            os.environ["PYTHONDONTWRITEBYTECODE"] = before
 
 
 async def _measured(folder: Path, maker: databases.Maker, dose: Dose) -> list[table.Row]:

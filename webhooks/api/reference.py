@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,14 +36,18 @@ _SHOWN = web.AppKey("shown", dict[str, list[Shown]])
 def add_to(app: web.Application) -> None:
     """The site has the documentation's addresses."""
     stack = app[site.KEY].stack
-    said = describe.description(
-        api.ENDPOINTS, title=stack.catalogue.service.name, url=stack.settings.public_url.rstrip("/")
-    )
-    app[_DESCRIBED] = cache.answer(orjson.dumps(said))
-    shown = [_shown(row, said, stack.settings.public_url.rstrip("/")) for row in api.ENDPOINTS]
-    app[_SHOWN] = {tag["name"]: [one for one in shown if one.row.tag == tag["name"]] for tag in said["tags"]}
+    app[_DESCRIBED], app[_SHOWN] = _written(stack.catalogue.service.name, stack.settings.public_url.rstrip("/"))
     app.router.add_get("/openapi.json", description)
     app.router.add_get("/docs", page)
+
+
+@lru_cache(maxsize=8)
+def _written(title: str, url: str) -> tuple[cache.Answer, dict[str, list[Shown]]]:
+    """Both for this service at this address, worked out once in a process."""
+    said = describe.description(api.ENDPOINTS, title=title, url=url)
+    shown = [_shown(row, said, url) for row in api.ENDPOINTS]
+    groups = {tag["name"]: [one for one in shown if one.row.tag == tag["name"]] for tag in said["tags"]}
+    return cache.answer(orjson.dumps(said)), groups
 
 
 async def description(request: web.Request) -> web.Response:

@@ -136,17 +136,20 @@ async def keep(session: AsyncSession, key: Key, candles: Sequence[Candle]) -> Ke
     corrected = tuple(row.open_time for row in changed if row.open_time in before)
     for open_time in corrected:
         log.warning("market_candle_corrected", **key._asdict(), open_time=open_time)
-    for start in range(0, len(changed), 500):
-        await _write(session, key, changed[start : start + 500])
+    if changed:
+        await _write(session, key, changed)
     return Kept(len(changed) - len(corrected), corrected)
 
 
 async def _write(session: AsyncSession, key: Key, candles: Sequence[Candle]) -> None:
-    rows = [{**key._asdict(), **row._asdict()} for row in candles]
-    statement = db.insert(session, models.Candle).values(rows)
+    of = key._asdict()
+    statement = db.insert(session, models.Candle)
     figures = {name: statement.excluded[name] for name in Candle._fields[1:]}
-    await session.execute(
+    # Straight to the table, one statement for all rows: the way of the ORM would write one as long as they are many.
+    connection = await session.connection()
+    await connection.execute(
         statement.on_conflict_do_update(index_elements=[*Key._fields, "open_time"], set_=figures),
+        [{**of, **row._asdict()} for row in candles],
     )
 
 

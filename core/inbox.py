@@ -7,11 +7,13 @@ that dies leaves an item whose lease runs out. After MAX_ATTEMPTS failures it is
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import and_, case, or_, select, tuple_, update
+from sqlalchemy import Integer, String, UpdateBase, and_, bindparam, case, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, models
+from core.columns import Utc
 
 MAX_ATTEMPTS = 12
 
@@ -75,33 +77,41 @@ async def put(
 
 async def claim(session: AsyncSession, source: str, *, now: datetime, lease: float, limit: int = 1) -> list[Item]:
     """The oldest items that are due are ours for `lease` seconds, in the order of their arrival."""
-    columns = [getattr(models.Inbox, name) for name in Item.__slots__]
+    given = {"whose": source, "at": now, "most": limit, "ends": now + timedelta(seconds=lease)}
+    taken = await session.execute(_claiming(), given)
+    rows = [row for row in taken.mappings() if row["state"] == "claimed"]
+    items = (Item(**{**{name: row[name] for name in Item.__slots__}, "body": row["body"] or b""}) for row in rows)
+    return sorted(items, key=lambda item: item.id)
+
+
+@cache
+def _claiming() -> UpdateBase:
+    """The statement that claims what is due; building it costs more than executing it."""
+    table, now = models.Inbox, bindparam("at", type_=Utc())
     due = and_(
-        models.Inbox.source == source,
+        table.source == bindparam("whose", type_=String()),
         or_(
-            and_(models.Inbox.state == "pending", models.Inbox.not_before <= now),
-            and_(models.Inbox.state == "claimed", models.Inbox.lease_until < now),
+            and_(table.state == "pending", table.not_before <= now),
+            and_(table.state == "claimed", table.lease_until < now),
         ),
     )
-    oldest = select(models.Inbox.id).where(due).order_by(models.Inbox.id).limit(limit).with_for_update(skip_locked=True)
-    locked = oldest.cte("locked")  # worked out once; PostgreSQL may repeat a sub-select beyond its limit
-    given_up = models.Inbox.attempts >= MAX_ATTEMPTS  # only where the process died with every attempt
-    taken = await session.execute(
-        update(models.Inbox)
-        .where(models.Inbox.id == locked.c.id)
+    oldest = select(table.id).where(due).order_by(table.id).limit(bindparam("most", type_=Integer()))
+    # Worked out once; PostgreSQL may repeat a sub-select beyond its limit.
+    locked = oldest.with_for_update(skip_locked=True).cte("locked")
+    given_up = table.attempts >= MAX_ATTEMPTS  # only where the process died with every attempt
+    return (
+        update(table)
+        .where(table.id == locked.c.id)
         .values(
             state=case((given_up, "dead"), else_="claimed"),
-            error=case((given_up, "the process ended while it was being worked on"), else_=models.Inbox.error),
-            epoch=models.Inbox.epoch + 1,
-            attempts=models.Inbox.attempts + 1,
-            lease_until=now + timedelta(seconds=lease),
+            error=case((given_up, "the process ended while it was being worked on"), else_=table.error),
+            epoch=table.epoch + 1,
+            attempts=table.attempts + 1,
+            lease_until=bindparam("ends", type_=Utc()),
         )
-        .returning(models.Inbox.state, *columns)
+        .returning(table.state, *(getattr(table, name) for name in Item.__slots__))
         .execution_options(synchronize_session=False)
     )
-    rows = [row for row in taken.mappings() if row["state"] == "claimed"]
-    items = (Item(**{**{c.key: row[c.key] for c in columns}, "body": row["body"] or b""}) for row in rows)
-    return sorted(items, key=lambda item: item.id)
 
 
 async def done(session: AsyncSession, *items: Item) -> None:

@@ -15,8 +15,6 @@ async def acquire(session: AsyncSession, name: str, holder: str, *, ttl: float, 
     """
     until = now + timedelta(seconds=ttl)
     lease = models.Lease
-    free = db.insert(session, lease).values(name=name, holder="", epoch=0, until=now)
-    await session.execute(free.on_conflict_do_nothing(index_elements=["name"]))
     kept = await session.scalar(
         update(lease)
         .where(lease.name == name, lease.holder == holder, lease.until > now)
@@ -26,6 +24,8 @@ async def acquire(session: AsyncSession, name: str, holder: str, *, ttl: float, 
     )
     if kept is not None:
         return kept
+    free = db.insert(session, lease).values(name=name, holder="", epoch=0, until=now)
+    await session.execute(free.on_conflict_do_nothing(index_elements=["name"]))
     return await session.scalar(
         update(lease)
         .where(lease.name == name, or_(lease.until <= now, lease.holder == ""))

@@ -30,10 +30,12 @@ class Seat:
     link: str
 
 
+_ACTIVE = select(Place).where(Place.retired_at.is_(None)).order_by(Place.key)
+
+
 async def active(session: AsyncSession, platform: str = "") -> Sequence[Place]:
     """The places that are in use, of one platform or of all, by their keys."""
-    rows = select(Place).where(Place.retired_at.is_(None)).order_by(Place.key)
-    return (await session.scalars(rows.where(Place.platform == platform) if platform else rows)).all()
+    return (await session.scalars(_ACTIVE.where(Place.platform == platform) if platform else _ACTIVE)).all()
 
 
 async def carrying(session: AsyncSession, symbol: str) -> list[Address]:

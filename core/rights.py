@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Integer, and_, bindparam, exists, false, or_, select, union
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, and_, bindparam, exists, false, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.columns import Utc
@@ -50,7 +50,7 @@ def may_enter(place: Column, member: Column, now: datetime) -> ColumnElement[boo
     )
 
 
-_WHOSE, _NOW = bindparam("whose", type_=Integer()), bindparam("at", type_=Utc())
+_WHOSE, _NOW = bindparam("whose", type_=BigInteger()), bindparam("at", type_=Utc())
 # Asked so often that building the statement anew each time would cost more than executing it.
 _PLANS = union(
     select(Subscription.plan).where(Subscription.member_id == _WHOSE, Subscription.access_until > _NOW),

@@ -7,12 +7,14 @@ number is the key under which the provider does it once, however often it is ask
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Literal
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import Integer, String, UpdateBase, and_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import db, errors, health, models
+from core.columns import Utc
 
 Act = Literal["cancel", "refund", "end_trial", "expire"]
 """Of a subscription: end it at once, give its latest payment back whole, charge now; of a checkout: close its page."""
@@ -66,26 +68,34 @@ async def claim(
     session: AsyncSession, provider: str, *, now: datetime, lease: float, limit: int = 5
 ) -> Sequence[Errand]:
     """The oldest errands that are due are ours for `lease` seconds."""
-    table = models.Errand
+    given = {"whose": provider, "at": now, "most": limit, "ends": now + timedelta(seconds=lease)}
+    taken = await session.execute(_claiming(), given)
+    return sorted((Errand(*row) for row in taken), key=lambda errand: errand.id)
+
+
+@cache
+def _claiming() -> UpdateBase:
+    """The statement that claims what is due; building it costs more than executing it."""
+    table, now = models.Errand, bindparam("at", type_=Utc())
     due = or_(
         and_(table.state == "pending", table.not_before <= now),
         and_(table.state == "claimed", table.lease_until < now),
     )
-    oldest = select(table.id).where(table.provider == provider, due).order_by(table.id).limit(limit)
-    locked = oldest.with_for_update(skip_locked=True).cte("locked")
-    taken = await session.execute(
+    mine = select(table.id).where(table.provider == bindparam("whose", type_=String()), due).order_by(table.id)
+    oldest = mine.limit(bindparam("most", type_=Integer())).with_for_update(skip_locked=True)
+    locked = oldest.cte("locked")
+    return (
         update(table)
         .where(table.id == locked.c.id)
         .values(
             state="claimed",
             epoch=table.epoch + 1,
             attempts=table.attempts + 1,
-            lease_until=now + timedelta(seconds=lease),
+            lease_until=bindparam("ends", type_=Utc()),
         )
         .returning(*(getattr(table, name) for name in Errand.__slots__))
         .execution_options(synchronize_session=False)
     )
-    return sorted((Errand(*row) for row in taken), key=lambda errand: errand.id)
 
 
 async def done(session: AsyncSession, errand: Errand, *, now: datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import BigInteger, String, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import catalogue, db, errors, health, members, models
@@ -201,16 +201,18 @@ async def customer_of(session: AsyncSession, member_id: int, provider: str) -> s
 
 async def running(session: AsyncSession, member_id: int, plan: str) -> Sequence[models.Subscription]:
     """The member's subscriptions to this plan that go on being charged, oldest first; more than one is one too many."""
-    rows = await session.scalars(
-        select(models.Subscription)
-        .where(
-            models.Subscription.member_id == member_id,
-            models.Subscription.plan == plan,
-            models.Subscription.status.in_(LIVE),
-        )
-        .order_by(models.Subscription.created_at, models.Subscription.id)
+    return (await session.scalars(_RUNNING, {"whose": member_id, "which": plan})).all()
+
+
+_RUNNING = (
+    select(models.Subscription)
+    .where(
+        models.Subscription.member_id == bindparam("whose", type_=BigInteger()),
+        models.Subscription.plan == bindparam("which", type_=String()),
+        models.Subscription.status.in_(LIVE),
     )
-    return rows.all()
+    .order_by(models.Subscription.created_at, models.Subscription.id)
+)
 
 
 async def check_second(session: AsyncSession, row: models.Subscription, *, now: datetime) -> bool:

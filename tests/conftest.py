@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -23,11 +22,8 @@ from tests.browser import chromium
 
 _RUN = "SIGNALSTACK_TEST_RUN"
 _HERE = Path(__file__).parent
-_LONG = {"rights", "test_entitlement.py", "test_entitlement_operators.py", "test_equality.py", "test_drift.py"}
-_LONG |= {"test_every_strategy.py", "test_membership_machine.py", "test_seats_machine.py", "test_live.py"}
-"""Files and folders of tests that work for long, ..."""
-_WAITING = {"proofs", "browser", "bench", "test_canaries.py"}
-"""... and that mostly wait, for processes that they started or for a clock."""
+_LONG = {"proofs", "browser", "bench", "rights", "test_every_strategy.py", "test_membership_machine.py"}
+_LONG |= {"test_seats_machine.py", "test_canaries.py", "test_equality.py", "test_drift.py"}
 _opened: list[servers.Run] = []
 
 
@@ -48,16 +44,8 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Files go to the workers in this order: one that waits beside one that works, as long as there are both, so that
-    # no processor has nothing to do; and what takes long first, because the last long one decides when all of them end.
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    parts = {path: set(path.relative_to(_HERE).parts) for path in files}
-    waiting = [path for path in files if parts[path] & _WAITING and not parts[path] & _LONG]
-    working = sorted(files.keys() - set(waiting), key=lambda path: (not parts[path] & _LONG, path))
-    pairs = itertools.zip_longest(waiting, working)
-    items[:] = [item for path in itertools.chain.from_iterable(pairs) if path for item in files[path]]
+    # Files go to the workers in this order, and the last long one decides when all of them end.
+    items.sort(key=lambda item: _LONG.isdisjoint(item.path.relative_to(_HERE).parts))
 
 
 def pytest_collection_finish() -> None:

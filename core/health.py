@@ -104,6 +104,8 @@ _CLEAR = (
 
 async def clear(session: AsyncSession, *keys: str, now: datetime) -> None:
     """None of these alarms is open any more."""
+    if not keys:
+        return
     cleared = await session.execute(_CLEAR, {_KEYS.key: keys, _CLEARED.key: now})
     for key in cleared.scalars().all():
         await over(session, key, now=now)

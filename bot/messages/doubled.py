@@ -24,14 +24,14 @@ def second_subscription(facts: Facts, _service: catalogue.Service) -> text.Messa
 def second_returning(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"You paid twice for {facts['plan']}; we are putting that right.")),
-        "The newer of your two subscriptions is being cancelled and its payment goes back to you in full. You need not "
-        "do anything, and your access stays as it is.",
+        "The newer of your two subscriptions is being cancelled, and all that you paid for it goes back to you. You need "
+        "not do anything, and your access stays as it is.",
     )
 
 
 def second_returned(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
-        text.line(text.bold(f"Your second payment for {facts['plan']} has been given back.")),
+        text.line(text.bold(f"What you paid a second time for {facts['plan']} has been given back.")),
         "The doubled subscription is cancelled, the first one goes on. The money is on your account as soon as your "
         "bank has booked it, usually within ten days.",
         text.line("If it does not come, please write to us: ", text.command("/paysupport")),

@@ -94,8 +94,8 @@ async def locked(session: AsyncSession, snapshot: Snapshot, *, now: datetime) ->
     whose = select(table.member_id).filter_by(**key).scalar_subquery()
     this = and_(table.provider == snapshot.provider, table.external_id == snapshot.external_id)
     mine = select(table).where(or_(this, table.member_id == func.coalesce(whose, snapshot.member_id)))
-    fresh_ones = mine.order_by(table.id).with_for_update().execution_options(populate_existing=True)
-    for row in await session.scalars(fresh_ones):
+    locking = mine.order_by(table.id).with_for_update().execution_options(populate_existing=True)
+    for row in await session.scalars(locking):
         if (row.provider, row.external_id) == (snapshot.provider, snapshot.external_id):
             return row
     fresh = {"customer_id": "", "plan": "", "status": "", "snapshot": {}, "told": "", "claims": []}

@@ -119,6 +119,7 @@ async def _dress(request: web.Request, answer: web.StreamResponse) -> None:
     for name, value in door.headers:
         if name not in answer.headers:
             answer.headers[name] = value
+    answer.headers.update(site.ANONYMOUS)
     if _CALLED in request:
         answer.headers[REQUEST] = request[_CALLED]
     if _ALLOWED in request:

@@ -13,13 +13,15 @@ from contextlib import suppress
 from typing import Any, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from core import edge
-from webhooks import addresses
+from webhooks import addresses, site
 
 HEAD_BYTES = 32 * 1024
 """Bytes that the line and the headers of a request may have together."""
+LINE_BYTES = 4096
+"""Bytes that the address, and each header, may have."""
 HEAD_SECONDS, READ_SECONDS, PAUSED_SECONDS = 10.0, 20.0, 60.0
 """For a head to be complete, for an answer to move on at all, and for a long one to move on by a buffer's size."""
 REST_BYTES = 256 * 1024
@@ -32,8 +34,8 @@ _SETTINGS: dict[str, Any] = {
     "access_log": None,
     "keepalive_timeout": 75,  # longer than proxies keep theirs, so that they never use one that just ended
     "lingering_time": 2,
-    "max_line_size": 4096,
-    "max_field_size": 4096,
+    "max_line_size": LINE_BYTES,
+    "max_field_size": LINE_BYTES,
     "max_headers": 64,
 }
 _NO = b"HTTP/1.1 %s\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
@@ -121,7 +123,11 @@ class Connection(web.RequestHandler):
         """What is no HTTP is answered in a few words, and in no log: anybody could fill it."""
         if status >= web.HTTPInternalServerError.status_code:
             return super().handle_error(request, status, exc, message)
-        answer = web.Response(status=status, text="That is no request that we understand.")
+        text = "That is no request that we understand."
+        if isinstance(exc, http_exceptions.LineTooLong):
+            text = f"No line of a request may be longer than {LINE_BYTES} bytes."
+        answer = site.problem("bad_request", text, status=status)
+        answer.headers.update(site.ANONYMOUS)
         answer.force_close()
         return answer
 

@@ -141,6 +141,10 @@ def elsewhere(url: str) -> web.Response:
     return web.Response(status=303, headers={"Location": url})
 
 
+ANONYMOUS = {"Server": "SignalStack"}
+"""Which versions of what answer here is nobody's business."""
+
+
 def safe_headers(site: Site) -> dict[str, str]:
     """What tells a browser that pages run no script but ours, load nothing from elsewhere and are in nobody's frame."""
     # Browsers hold redirects of a form against form-action too, so the provider's pages are named there.

@@ -24,8 +24,8 @@ def second_subscription(facts: Facts, _service: catalogue.Service) -> text.Messa
 def second_returning(facts: Facts, _service: catalogue.Service) -> text.Message:
     return text.message(
         text.line(text.bold(f"You paid twice for {facts['plan']}; we are putting that right.")),
-        "The newer of your two subscriptions is being cancelled, and all that you paid for it goes back to you. You need "
-        "not do anything, and your access stays as it is.",
+        "The newer of your two subscriptions is being cancelled, and all that you paid for it goes back to you. You "
+        "need not do anything, and your access stays as it is.",
     )
 
 

@@ -17,7 +17,7 @@ from core.billing import links, subscriptions
 from tests.sandbox.history import History
 from tests.sandbox.server import serving
 from tests.sandbox.stripe import Stripe
-from webhooks import errands, events, prices, server, site
+from webhooks import errands, events, listener, prices, server, site
 
 SECRET = "whsec_canary_0123456789abcdef"
 API_KEY = "sk_test_canary0123456789"
@@ -98,6 +98,20 @@ Worlds = Callable[..., Awaitable[World]]
 
 
 @asynccontextmanager
+async def listening(app: web.Application) -> AsyncIterator[str]:
+    """The application answers behind the product's own socket until the block ends; yields its URL."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    assert runner.server is not None
+    port = listener.Listener(runner.server)
+    try:
+        yield f"http://127.0.0.1:{await port.open('127.0.0.1', 0)}"
+    finally:
+        port.close()
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def open_world(
     database: db.Database, make_stack: Any, start: datetime, *, book: Any = None, **settings: Any
 ) -> AsyncIterator[World]:
@@ -125,7 +139,7 @@ async def open_world(
             **values,
         )
         app = server.build(made)
-        url = await opened.enter_async_context(serving(app))
+        url = await opened.enter_async_context(listening(app))
         stripe.webhook_url = f"{url}/webhooks/stripe"
         http = await opened.enter_async_context(aiohttp.ClientSession())
         here = app[site.KEY]

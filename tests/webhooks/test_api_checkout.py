@@ -32,6 +32,13 @@ async def test_wishes_are_chosen_on_the_page(world: World) -> None:
     assert "261.00 EUR every year" in unbroken(text)
 
 
+async def test_seats_may_be_any_number_that_json_calls_whole(world: World) -> None:
+    key = await tools.key(world, await world.member())
+    answer = await ask(world, PATH, key, method="POST", json={"plan": "team", "seats": 5.0})
+    assert answer.status == 201
+    assert "seats=5" in answer.said["url"].split("&")[-1].split("?")[-1]
+
+
 async def test_without_wishes_it_is_the_link_of_the_chat(world: World) -> None:
     key = await tools.key(world, await world.member())
     answer = await ask(world, PATH, key, method="POST", json={"plan": "pro"})
@@ -54,7 +61,9 @@ async def test_what_is_not_sold_is_said_with_what_is(world: World, wish: dict[st
     assert answer.said["error"]["message"].startswith(words)
 
 
-@pytest.mark.parametrize("wish", [{"period": "week"}, {"currency": "EURO"}, {"seats": 0}, {"seats": "many"}])
+@pytest.mark.parametrize(
+    "wish", [{"period": "week"}, {"currency": "EURO"}, *({"seats": seats} for seats in (0, "many", 2.5, True))]
+)
 async def test_what_makes_no_sense_is_refused(world: World, wish: dict[str, Any]) -> None:
     key = await tools.key(world, await world.member())
     answer = await ask(world, PATH, key, method="POST", json={"plan": "team"} | wish)

@@ -40,6 +40,11 @@ async def test_the_description_is_valid_openapi_31(world: World) -> None:
     assert not [name for name in said["components"]["schemas"] if "__" in name]  # two forms of one name
 
 
+async def test_every_bound_is_said_in_words_that_json_schema_knows(world: World) -> None:
+    said = await described(world)
+    assert not re.findall(r'"(ge|gt|le|lt|min_length|max_length)":', json.dumps(said))
+
+
 async def test_every_reference_leads_somewhere(world: World) -> None:
     said = await described(world)
     for reference_ in set(re.findall(r'"\$ref": ?"#/([^"]+)"', json.dumps(said))):

@@ -1,6 +1,7 @@
 """The open port: whoever is slow, sends too much or holds too many connections is cut off, and nobody else."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -144,6 +145,18 @@ async def test_heads_that_are_too_large_are_refused(ports: Ports) -> None:
         assert told == b"reset" or status in told[:13], told[:80]
     await gone(port)
     assert port.why == ["head_large"]
+
+
+async def test_an_address_that_is_too_long_is_refused_in_a_form_for_programs(ports: Ports) -> None:
+    port = await ports()
+    head, _, body = (await port.says(b"GET /?" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert b"Content-Type: application/problem+json" in head
+    assert b"aiohttp" not in head
+    assert json.loads(body)["error"] == {
+        "code": "bad_request",
+        "message": "No line of a request may be longer than 4096 bytes.",
+    }
 
 
 async def test_what_nobody_wanted_to_read_is_read_for_a_while_and_no_longer(ports: Ports) -> None:

@@ -137,6 +137,7 @@ async def test_every_answer_has_safe_headers(world: World) -> None:
             assert "frame-ancestors 'none'" in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["Server"] == "SignalStack"
             assert "Strict-Transport-Security" in answer.headers  # PUBLIC_URL is https
 
 

@@ -1,7 +1,7 @@
 """The caller's own affairs over the API: what they have, what was sent to them, and the way to pay."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
@@ -39,8 +39,8 @@ class Order(frame.Shape):
         "", description="Which money to pay with; that of the price without it.", examples=["USD"],
         pattern=r"^([A-Za-z]{3})?$",
     )  # fmt: skip
-    seats: int | None = Field(
-        None, ge=1, le=1000, description="For a team plan, how many seats; the fewest that are sold without it."
+    seats: Annotated[int, Field(ge=1, le=1000), frame.INTEGER] | None = Field(
+        None, description="For a team plan, how many seats; the fewest that are sold without it."
     )
 
 

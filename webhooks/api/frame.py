@@ -40,6 +40,15 @@ Whole = Annotated[int, pydantic.BeforeValidator(_digits)]
 """A whole number in an address."""
 
 
+def _integer(value: object) -> object:
+    """JSON knows one kind of number: to JSON Schema 5.0 is the integer 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+INTEGER = pydantic.BeforeValidator(_integer)
+"""For whole numbers in a body, beside the type itself."""
+
+
 class Number(Shape):
     """The number that stands in the address."""
 

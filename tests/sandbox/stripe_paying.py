@@ -247,7 +247,8 @@ def settle_debit(acc: Account, session: Obj, *, paid: bool) -> None:
     billing.settle_failed(acc, invoice)
     told: dict[str, Any] = billing.facts(acc, sub)
     acc.history.add("stripe_payment_failed", **told, invoice=invoice["id"], attempt=1, status="past_due")
-    lifecycle.set_fields(acc, sub, status="past_due")
+    if sub["status"] not in lifecycle.OVER:
+        lifecycle.set_fields(acc, sub, status="past_due")
     acc.emit("checkout.session.async_payment_failed", session)
 
 
@@ -265,8 +266,8 @@ def _settle_order(acc: Account, session: Obj, *, paid: bool) -> None:
 
 def _debit_paid(acc: Account, session: Obj, sub: Obj, invoice: Obj) -> None:
     billing.settle_paid(acc, invoice)
-    with acc.changing(sub, lifecycle.UPDATED):
-        sub["status"] = "active"
+    if sub["status"] not in lifecycle.OVER:  # what is over stays so, whatever money still comes
+        lifecycle.set_fields(acc, sub, status="active")
     with acc.changing(session, "checkout.session.async_payment_succeeded"):
         session["payment_status"] = "paid"
     _told_paid(acc, session, sub, invoice)

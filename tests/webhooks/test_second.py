@@ -1,6 +1,8 @@
 """Two running subscriptions of one member to one plan: found, told, and put right."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import select, update
@@ -86,9 +88,9 @@ async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: W
     assert (await world.notices(anna)).count("second_returned") == 1
 
 
-async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_changed_on_its_first_day(
-    sqlite_database: Any, make_stack: Any, now: Any
-) -> None:
+@asynccontextmanager
+async def open_changing(database: Any, make_stack: Any, now: Any) -> AsyncIterator[tuple[World, str]]:
+    """A world whose only plan is sold monthly and yearly; with the yearly price."""
     yearly = ""
 
     def book(stripe: Any) -> catalogue.Catalogue:
@@ -98,7 +100,14 @@ async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_chan
         prices = ({"id": monthly, "period": "month"}, {"id": yearly, "period": "year"})
         return catalogue.Catalogue(plans=(catalogue.Plan(key="signals", name="Signals", prices=prices),))
 
-    async with open_world(sqlite_database, make_stack, now, book=book) as world:
+    async with open_world(database, make_stack, now, book=book) as world:
+        yield world, yearly
+
+
+async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_changed_on_its_first_day(
+    sqlite_database: Any, make_stack: Any, now: Any
+) -> None:
+    async with open_changing(sqlite_database, make_stack, now) as (world, yearly):
         anna = await world.member()
         first, second = await twice(world, anna)
         await world.stripe.advance(3600)
@@ -109,6 +118,25 @@ async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_chan
         charges = [row for row in world.stripe.account.all("charge") if row["paid"]]
         assert len(charges) == 3
         assert [row["refunded"] for row in charges] == [True, True, False]
+        assert await world.alarms() == set()
+
+
+async def test_s13_a_debit_that_arrives_when_the_second_one_is_over_goes_back_too(
+    sqlite_database: Any, make_stack: Any, now: Any
+) -> None:
+    async with open_changing(sqlite_database, make_stack, now) as (world, yearly):
+        anna = await world.member()
+        _, second = await twice(world, anna, card="sepa")
+        entitlement_acts.change(world.stripe, world.stripe.subscription(second), yearly, 1)
+        await world.settle()
+        assert world.stripe.subscription(second)["status"] == "canceled"
+        assert [reason for reason, _ in refunds(world)] == ["duplicate"]  # of the change; the debit is on its way
+        await world.stripe.advance(4 * DAY)
+        await world.settle()
+        assert world.stripe.subscription(second)["status"] == "canceled"
+        assert [reason for reason, _ in refunds(world)] == ["duplicate"] * 2
+        assert 2900 in [amount for _, amount in refunds(world)]
+        assert await world.plans_of(anna) == {"signals"}
         assert await world.alarms() == set()
 
 

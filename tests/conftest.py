@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 from core import catalogue, clock, db, stack
 from core import settings as core_settings
-from tests import databases, servers
+from tests import compiled, databases, servers
 from tests.browser import chromium
 
 _RUN = "SIGNALSTACK_TEST_RUN"
@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _opened.append(servers.Run())
         os.environ[_RUN] = str(_opened[0].folder)
 
+    compiled.share()
     # As the product writes them; by itself structlog draws each traceback with its source and its variables.
     *processors, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)

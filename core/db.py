@@ -7,6 +7,7 @@ process wrote in between.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,9 +17,10 @@ import orjson
 from sqlalchemy import Connection, CursorResult, UpdateBase, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from core import errors, tracing
 
@@ -26,6 +28,9 @@ from core import errors, tracing
 UNAVAILABLE = (OperationalError, InterfaceError, NoneFreeError, ConnectionError, TimeoutError, OSError)
 # PostgreSQL's words for the same: connection lost, out of connections or space, starting or stopping, and a deadlock.
 _AWAY = ("08", "40", "53", "57P")
+
+_RESTED = 1.0
+"""Seconds after which a connection to PostgreSQL is no longer taken on trust."""
 
 
 def normalised(url: str) -> URL:
@@ -67,16 +72,18 @@ class Database:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return engine
-        return create_async_engine(
+        engine = create_async_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=10,
-            pool_pre_ping=True,
             pool_timeout=10,
             connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": "signalstack"}},
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
+        event.listen(engine.sync_engine, "checkin", _stamp)
+        event.listen(engine.sync_engine, "checkout", _ask_whether_it_lives)
+        return engine
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -133,6 +140,25 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _stamp(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ask_whether_it_lives(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """A connection that has rested is asked first, and replaced when it is dead; SQLAlchemy's pre-ping asks always.
+
+    Asking takes three round trips, as many as all the rest of a short transaction.
+    """
+    rested = time.monotonic() - record.info.get("used", time.monotonic()) > _RESTED
+    try:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError("PostgreSQL has closed the connection.")
+        if rested:
+            connection.ping()
+    except connection.dbapi.Error as error:
+        raise InvalidatePoolError("PostgreSQL does not answer on the connection.") from error
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sqlite3
 import threading
 from contextlib import AsyncExitStack
@@ -223,6 +224,26 @@ async def test_q10_a_restart_of_the_database_is_survived(own_postgres: servers.P
     assert db.is_unavailable(cut.value)
     assert db.is_unavailable(refused.value)
     assert not db.is_unavailable(wrong.value)
+
+
+@pytest.mark.parametrize("rested", [-1.0, 60.0], ids=["rested", "just used"])
+async def test_a_connection_that_died_while_nobody_used_it_is_replaced(
+    postgres_database: db.Database, monkeypatch: pytest.MonkeyPatch, rested: float
+) -> None:
+    monkeypatch.setattr(db, "_RESTED", rested)
+    async with postgres_database.reading() as session:
+        first = await session.scalar(text("SELECT pg_backend_pid()"))
+        kept = (await (await session.connection()).get_raw_connection()).driver_connection
+    async with postgres_database.reading() as session:
+        assert await session.scalar(text("SELECT pg_backend_pid()")) == first
+    sock = kept._transport.get_extra_info("socket")
+    sock.shutdown(socket.SHUT_RDWR)  # as when a router between forgets the connection
+    if rested > 0:
+        async with asyncio.timeout(10):
+            while not kept.is_closed():  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.01)
+    async with postgres_database.reading() as session:
+        assert await session.scalar(text("SELECT pg_backend_pid()")) != first
 
 
 async def test_a_connection_that_was_cut_between_two_statements_is_unavailable(postgres_database: db.Database) -> None:

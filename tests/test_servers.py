@@ -76,8 +76,9 @@ async def test_own_postgresql_survives_an_immediate_stop(own_postgres: servers.P
     database = db.Database(own_postgres.url)
     async with database.transaction() as session:
         await session.execute(text("CREATE TABLE kept (n int)"))
-    own_postgres.stop(signal.SIGQUIT)
-    own_postgres.start()
+    # In a thread, as another process would: what is connected here hears of it.
+    await asyncio.to_thread(own_postgres.stop, signal.SIGQUIT)
+    await asyncio.to_thread(own_postgres.start)
     async with database.reading() as session:
         assert (await session.scalar(text("SELECT count(*) FROM kept"))) == 0
     await database.close()

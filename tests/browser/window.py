@@ -11,6 +11,7 @@ from tests.browser.conftest import Stage
 NARROW, WIDE = (390, 844), (1280, 800)
 SLOW = 15_000
 """Milliseconds; a machine that runs other tests too needs them."""
+expect.set_options(timeout=SLOW)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from core import db, errors, health, models
 from core.columns import Utc
 
 Act = Literal["cancel", "refund", "end_trial", "expire"]
-"""Of a subscription: end it at once, give its latest payment back whole, charge now; of a checkout: close its page."""
+"""Of a subscription: end it at once, give back whole what was paid, charge now; of a checkout: close its page."""
 _LONGEST = timedelta(minutes=10)
 
 

@@ -98,7 +98,7 @@ def empty_postgres_url(database_maker: databases.Maker) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _alone(databases.create_tables(f"sqlite:///{path}"))
+    alone(databases.create_tables(f"sqlite:///{path}"))
     return path
 
 
@@ -224,7 +224,7 @@ def make_catalogue(conf: core_settings.Settings) -> catalogue.Catalogue:
     return catalogue.Catalogue(watches=core_settings._watches(conf), plans=(plan,))
 
 
-def _alone(work: Any) -> None:
+def alone(work: Any) -> None:
     """The work is done on a loop in a thread, because the test's own loop may be running."""
     import threading
 

@@ -37,6 +37,13 @@ async def subscription(
     session: AsyncSession, member_id: int | None, until: datetime | None, *, plan: str = "all", **values: Any
 ) -> models.Subscription:
     """What the provider said of a subscription, as billing stores it."""
+    made = _subscription(member_id, until, plan, **values)
+    session.add(made)
+    await session.flush()
+    return made
+
+
+def _subscription(member_id: int | None, until: datetime | None, plan: str, **values: Any) -> models.Subscription:
     at = until or datetime.fromisoformat("2026-01-01T00:00:00+00:00")
     row = {
         "provider": "stripe",
@@ -48,10 +55,7 @@ async def subscription(
         "read_at": at,
         **values,
     }
-    made = models.Subscription(member_id=member_id, plan=plan, access_until=until, **row)
-    session.add(made)
-    await session.flush()
-    return made
+    return models.Subscription(member_id=member_id, plan=plan, access_until=until, **row)
 
 
 async def payer(session: AsyncSession, now: datetime, *, plan: str = "all", days: float = 30) -> models.Identity:
@@ -59,6 +63,31 @@ async def payer(session: AsyncSession, now: datetime, *, plan: str = "all", days
     who = await person(session, now)
     await subscription(session, who.member_id, now + timedelta(days=days), plan=plan)
     return who
+
+
+async def crowd(
+    session: AsyncSession, now: datetime, size: int, *, platform: str = "telegram", plan: str = "all", days: float = 30
+) -> list[models.Identity]:
+    """So many people who pay for a plan, each as `payer` makes one, by three statements in all."""
+    paying = [models.Member(created_at=now) for _ in range(size)]
+    session.add_all(paying)
+    await session.flush()
+    numbers = [str(next(_numbers)) for _ in paying]
+    crowd = [
+        models.Identity(
+            member_id=member.id,
+            platform=platform,
+            external_id=number,
+            address=number,
+            name=f"N{number}",
+            username=f"u{number}",
+            created_at=now,
+        )
+        for member, number in zip(paying, numbers, strict=True)
+    ]
+    session.add_all([*crowd, *(_subscription(who.member_id, now + timedelta(days=days), plan) for who in crowd)])
+    await session.flush()
+    return crowd
 
 
 async def signal(session: AsyncSession, now: datetime, *, symbol: str = BTC, **values: Any) -> models.Signal:

@@ -32,10 +32,7 @@ async def compare(database: db.Database, key: str, roster: rounds.Roster, now: d
 
 async def payers(database: db.Database, now: datetime, number: int, platform: str = "discord") -> list[str]:
     async with database.transaction() as session:
-        found = [await people.person(session, now, platform=platform) for _ in range(number)]
-        for who in found:
-            await people.subscription(session, who.member_id, now + timedelta(days=30))
-    return [who.external_id for who in found]
+        return [who.external_id for who in await people.crowd(session, now, number, platform=platform)]
 
 
 async def test_a_round_repairs_both_ways(database: db.Database, now: datetime) -> None:

@@ -43,6 +43,7 @@ class _Pass:
     matched: set[str] = field(default_factory=set)
     ends: list[payments.Reading] = field(default_factory=list)
     single: list[payments.Subject] = field(default_factory=list)
+    overtaken: list[payments.Subject] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
 
@@ -79,6 +80,9 @@ class Reconcile:
         await self._singly(found, found.single)
         await self._look_for_missing(found)
         held = await self._end(found)
+        if found.overtaken and not held:
+            await self._singly(found, [*dict.fromkeys(found.overtaken)])
+            held = await self._end(found)
         await self._brake(held)
         found.figures["fetched"] = await self._fetch(told)
         await self._write_down(found, held)
@@ -185,14 +189,25 @@ class Reconcile:
             return
         await self._apply(found, reading)
 
-    async def _apply(self, found: _Pass, reading: payments.Reading) -> None:
+    async def _apply(self, found: _Pass, reading: payments.Reading) -> bool:
         try:
             async with self.here.stack.db.transaction() as session:
                 await events.take(session, self.here, reading, braked=False)
-        except subscriptions.StaleReadError as error:  # an event was quicker
+        except subscriptions.StaleReadError as error:  # an event was quicker, or another reading of this pass
             log.info("reading_overtaken", error=str(error))
-            return
+            await self._remember(reading)
+            if reading.snapshot:
+                found.overtaken.append(payments.Subject(subscription=reading.snapshot.external_id))
+            return False
         found.figures["changed"] += 1
+        return True
+
+    async def _remember(self, reading: payments.Reading) -> None:
+        """Whoever reads the subscription next looks at the claims that perhaps this reading alone had been told of."""
+        said = reading.snapshot
+        if said and said.claims:
+            async with self.here.stack.db.transaction() as session:
+                await subscriptions.remember(session, self.provider.name, said.external_id, said.claims)
 
     async def _look_for_missing(self, found: _Pass) -> None:
         """What runs here and stood in no list is asked for; too many at once are another account's key."""
@@ -207,7 +222,8 @@ class Reconcile:
 
     async def _end(self, found: _Pass) -> int:
         """Those whose access is over have lost it, unless they are too many: then says how many were held back."""
-        number = len(found.ends)
+        ends, found.ends = found.ends, []
+        number = len(ends)
         async with self.here.stack.db.reading() as session:
             room = await drift.room(session, self.provider.name, now=self.here.now)
         # Let go once, and as a whole; a few may have come to it since the operator looked.
@@ -215,11 +231,12 @@ class Reconcile:
             room = max(room, found.released + drift.MOST)
         if number > room:
             log.warning("ends_held_back", ends=number, room=room)
+            for reading in ends:
+                await self._remember(reading)
             return number
-        for reading in found.ends:
+        for reading in ends:
             await self._still()
-            await self._apply(found, reading)
-        found.figures["ended"] = number
+            found.figures["ended"] += await self._apply(found, reading)
         return 0
 
     async def _brake(self, held: int) -> None:

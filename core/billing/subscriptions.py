@@ -171,6 +171,15 @@ async def claims_of(session: AsyncSession, provider: str, external_id: str) -> t
     return tuple(await session.scalar(mine) or ())
 
 
+async def remember(session: AsyncSession, provider: str, external_id: str, claims: Collection[str]) -> None:
+    """These payments of the subscription are among those that every reading of it looks at."""
+    mine = select(models.Subscription).filter_by(provider=provider, external_id=external_id).with_for_update()
+    row = await session.scalar(mine.execution_options(populate_existing=True))
+    if row is not None:
+        row.claims = [*dict.fromkeys([*row.claims, *claims])]
+        await session.flush()
+
+
 async def confirmed(session: AsyncSession, provider: str, ids: Collection[str], *, at: datetime) -> None:
     """These subscriptions were looked at then, and nothing about them was other than we know."""
     table = models.Subscription

@@ -72,18 +72,20 @@ def _on_its_way(acc: Account, sub: Obj) -> bool:
 
 
 def _taken_back(acc: Account, sub: Obj, whole: bool) -> bool:
-    """The latest payment went back whole, or the bank wants any payment back, or has it."""
+    """The payment of the newest invoice that has one went back whole, or the bank wants any payment back, or has it."""
     paid = list(payments(acc, sub))[0 if whole else -1 :]
     disputed = {row["charge"] for row in acc.all("dispute") if row["status"] not in _QUESTIONS}
     return bool(paid) and (paid[-1]["refunded"] or any(charge["id"] in disputed for charge in paid))
 
 
 def payments(acc: Account, sub: Obj) -> Iterator[Obj]:
-    """The charges that brought money for this subscription, oldest first."""
-    bills = {row["id"] for row in _invoices(acc, sub)}
+    """The charges that brought money for this subscription, in the order of its invoices, oldest first."""
+    paid = defaultdict(list)
     for charge in reversed(acc.all("charge")):
-        if charge["paid"] and acc.secret(charge["payment_intent"]).get("invoice") in bills:
-            yield charge
+        if charge["paid"]:
+            paid[acc.secret(charge["payment_intent"]).get("invoice")].append(charge)
+    for bill in _invoices(acc, sub):
+        yield from paid[bill["id"]]
 
 
 def _invoices(acc: Account, sub: Obj) -> Iterator[Obj]:

@@ -99,6 +99,26 @@ async def test_s19_claims_are_found_although_every_webhook_was_lost(both: World,
     assert await both.plans_of(anna) == {"signals"}
 
 
+@pytest.mark.parametrize("outcomes", [("lost", "inquiry"), ("inquiry", "lost")])
+async def test_s19_claims_to_two_older_payments_that_one_pass_finds_both_count(
+    both: World, outcomes: tuple[str, str]
+) -> None:
+    anna = await both.member()
+    sub, first = await renewed(both, anna)
+    second = billing.invoices_of(both.stripe.account, sub)[-1]["id"]
+    await both.stripe.advance(31 * DAY)
+    await both.settle()
+    comparing = reconcile.Reconcile(both.here, both.here.providers[0], pause=0)
+    await comparing.step()
+    both.stripe.webhook_url = None
+    for invoice, outcome in zip((first, second), outcomes, strict=True):
+        both.stripe.dispute(invoice, outcome)
+    await both.stripe.advance(601)
+    await comparing.step()
+    assert await both.plans_of(anna) == set()
+    assert len(await claims(both)) == 2
+
+
 async def test_s19_refund_of_a_gift_is_found_although_every_webhook_was_lost(
     sqlite_database: Any, make_stack: Any, now: Any
 ) -> None:

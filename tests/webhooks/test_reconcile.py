@@ -135,6 +135,21 @@ async def test_more_than_a_few_ends_at_once_are_held_back_until_they_are_release
     assert "brake:billing:stripe" not in await both.alarms()
 
 
+async def test_claims_that_were_held_back_for_hours_end_access_when_they_are_released(world: World) -> None:
+    comparing = of(world)
+    members = await people(world, 10)
+    await comparing.step()
+    world.stripe.webhook_url = None
+    for sub in list(members.values())[:5]:
+        world.stripe.dispute(sub)
+    assert (await passed(world, comparing)).held == 5
+    for _ in range(8):
+        assert (await passed(world, comparing, 3600)).held == 5
+    await release(world)
+    await passed(world, comparing, 1)
+    assert await paying(world, members) == 5
+
+
 async def test_ends_within_the_bound_are_applied_and_news_is_never_held_back(world: World) -> None:
     world.stripe.webhook_url = None
     comparing = of(world)

@@ -63,8 +63,8 @@ Moments are RFC 3339 in UTC; prices, shares and results are decimals in strings.
 refused, so that a typing error is heard of. Lists end with `next`, which is what to ask for to get the next page.
 
 Every answer to a GET has an ETag; ask again with If-None-Match, and 304 says that nothing has changed. Errors are
-`application/problem+json` (RFC 9457), with our own `error.code` and `error.message` in them. Every answer to what is a
-request has an `X-Request-Id`, the request's name in our logs.
+`application/problem+json` (RFC 9457), with our own `error.code` and `error.message` in them. Every answer to a request
+that could be read has an `X-Request-Id`, the request's name in our logs.
 
 `GET /api/v1/ws` is a WebSocket with signals in the order in which they happen, resumable from a cursor.
 Sources outside hand in alerts at `POST /intake/{source}`, and the payment provider tells of payments at

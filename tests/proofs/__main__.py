@@ -118,7 +118,7 @@ async def _membership(_folder: Path, _: str, options: argparse.Namespace) -> boo
 
 
 async def _entitlement(_folder: Path, _: str, options: argparse.Namespace) -> bool:
-    scale = entitlement.Scale(sequences=options.histories, seed=options.seed)
+    scale = entitlement.Scale(sequences=options.histories, steps=options.steps, seed=options.seed)
     outcome = await asyncio.to_thread(entitlement.prove, scale)
     print(outcome)
     return outcome.ok
@@ -175,6 +175,7 @@ def main() -> int:
     parser.add_argument("--post-kills", type=int, default=200, help="while signals are posted in Discord's channels")
     parser.add_argument("--sequences", type=int, default=200, help="of what happens to memberships in places")
     parser.add_argument("--histories", type=int, default=50_000, help="of what is paid and what is heard of it")
+    parser.add_argument("--steps", type=int, default=12, help="of each of them, at most")
     parser.add_argument("--five-minutes", type=float, default=0.25, help="share of the 5-minute candles, of equality")
     parser.add_argument("--consumers", type=int, default=500, help="of the stream")
     parser.add_argument("--stream-signals", type=int, default=1000, help="that they follow")

@@ -150,9 +150,9 @@ async def take(
     await grants.follow(session, row, stack.catalogue, now=now)
     await access.reconcile(session, row.member_id, stack.catalogue, now=now)
     failpoints.reach("access.reconciled")
-    notice = await second.settle(session, row, stack.catalogue.policy, now=now)
-    if notice is not None:
-        facts = {"plan": _plan_name(here, row.plan)}
+    left = was[0] if was and was[0] != row.plan else ""
+    for notice in await second.settle(session, row, stack.catalogue.policy, left=left, now=now):
+        facts = {"plan": _plan_name(here, notice.plan)}
         await outbox.tell(session, row.member_id, notice.name, facts, key=notice.key, now=now)
 
 

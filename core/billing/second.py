@@ -22,30 +22,44 @@ _WHY = "a second subscription to the same plan"
 
 
 class Notice(NamedTuple):
-    """What the member is told, and the key under which it is told once."""
+    """What the member is told of a plan, and the key under which it is told once."""
 
     name: str
     key: str
+    plan: str
 
 
-async def settle(session: AsyncSession, row: Subscription, policy: catalogue.Policy, *, now: datetime) -> Notice | None:
-    """A second subscription to the row's plan is being put right, or was; says what the member should know of it."""
-    if row.member_id is None or not row.plan:
-        return None
-    if row.status not in rule.LIVE:
-        return await _given_back(session, row)
-    rows = [*await subscriptions.running(session, row.member_id, row.plan)]
+async def settle(
+    session: AsyncSession, row: Subscription, policy: catalogue.Policy, *, left: str = "", now: datetime
+) -> list[Notice]:
+    """Second subscriptions to the row's plan are being put right, or were; says what the member should know of it.
+
+    `left` is the plan that the row was a subscription to until now. Two others of a plan may be what remains when a
+    third is over or has left it, and nobody else looks at them then.
+    """
+    if row.member_id is None:
+        return []
+    over = await _given_back(session, row) if row.plan and row.status not in rule.LIVE else None
+    plans = dict.fromkeys(plan for plan in (row.plan, left) if plan)
+    found = [over, *[await _put_right(session, row.member_id, plan, policy, now) for plan in plans]]
+    return [notice for notice in found if notice]
+
+
+async def _put_right(
+    session: AsyncSession, member_id: int, plan: str, policy: catalogue.Policy, now: datetime
+) -> Notice | None:
+    rows = [*await subscriptions.running(session, member_id, plan)]
     if len(rows) < 2:
         return None
     newer = rows[-1]
     if policy.second_subscription != "refund" or not _plain(rows, now):
-        return Notice("second_subscription", f"second:{newer.id}")
-    while len(rows) > 1 and _plain(rows, now):  # of three, two go: nobody looks again when the first of them is over
+        return Notice("second_subscription", f"second:{newer.id}", plan)
+    while len(rows) > 1 and _plain(rows, now):
         *rows, extra = rows
         if extra.status == "active":
             await _ask(session, extra, "refund", now)
         await _ask(session, extra, "cancel", now)
-    return Notice("second_returning", f"second:{newer.id}")
+    return Notice("second_returning", f"second:{newer.id}", plan)
 
 
 def _plain(rows: Sequence[Subscription], now: datetime) -> bool:
@@ -71,4 +85,4 @@ async def _given_back(session: AsyncSession, row: Subscription) -> Notice | None
     asked = set(await session.scalars(mine.where(Errand.why == _WHY)))
     if not asked or ("refund" in asked and row.snapshot.get("hold") != "refunded"):
         return None
-    return Notice("second_returned", f"second:{row.id}:returned")
+    return Notice("second_returned", f"second:{row.id}:returned", row.plan)

@@ -54,7 +54,7 @@ async def apply(
     settled = [_unknown_key(snapshot)] if plan else []
     settled += [_unlinked_key(snapshot.external_id)] if member_id is not None else []
     await health.clear(session, *settled, now=now)
-    row.plan, row.member_id = plan, member_id
+    left, row.plan, row.member_id = row.plan, plan, member_id
     row.customer_id, row.status, row.created_at = snapshot.customer_id, snapshot.status, snapshot.created_at
     row.read_at = snapshot.read_at
     row.quantity, row.currency = snapshot.quantity, snapshot.currency.upper()
@@ -66,7 +66,7 @@ async def apply(
     lost_at = now.isoformat() if had and not has_access(row, now) else lost_at
     row.snapshot = {**snapshot.as_dict(), **({LOST: lost_at} if lost_at else {})}
     await session.flush()
-    await check_second(session, row, now=now)
+    await check_second(session, row, left=left, now=now)
     log.info("subscription_applied", subscription=row.external_id, status=row.status, member=row.member_id)
     return row
 
@@ -224,17 +224,26 @@ _RUNNING = (
 )
 
 
-async def check_second(session: AsyncSession, row: models.Subscription, *, now: datetime) -> bool:
-    """Two running subscriptions of one member to one plan stand as an alarm until one has ended; says whether so."""
-    if row.member_id is None or not row.plan:
+async def check_second(session: AsyncSession, row: models.Subscription, *, left: str = "", now: datetime) -> bool:
+    """Two running subscriptions of one member to one plan stand as an alarm until one has ended; says whether so.
+
+    So it is with those that remain of `left`, the plan that the row was a subscription to until now.
+    """
+    if row.member_id is None:
         return False
-    key = f"second_subscription:{row.member_id}:{row.plan}"
-    rows = await running(session, row.member_id, row.plan)
+    if left and left != row.plan:
+        await _check_second(session, row.member_id, left, now)
+    return bool(row.plan) and await _check_second(session, row.member_id, row.plan, now)
+
+
+async def _check_second(session: AsyncSession, member_id: int, plan: str, now: datetime) -> bool:
+    key = f"second_subscription:{member_id}:{plan}"
+    rows = await running(session, member_id, plan)
     if len(rows) < 2:
         await health.clear(session, key, now=now)
         return False
     names = ", ".join(each.external_id for each in rows)
-    text = f"Member {row.member_id} pays twice for the plan {row.plan} ({names}): cancel one and refund it."
+    text = f"Member {member_id} pays twice for the plan {plan} ({names}): cancel one and refund it."
     await health.alarm(session, key, text, now=now)
     return True
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import select, update
 
 from core import catalogue, models
@@ -89,7 +90,7 @@ async def test_s13_nothing_is_given_back_twice_however_often_it_is_told(world: W
 
 
 @asynccontextmanager
-async def open_changing(database: Any, make_stack: Any, now: Any) -> AsyncIterator[tuple[World, str]]:
+async def open_changing(database: Any, make_stack: Any, now: Any, other: str = "") -> AsyncIterator[tuple[World, str]]:
     """A world whose only plan is sold monthly and yearly; with the yearly price."""
     yearly = ""
 
@@ -97,8 +98,10 @@ async def open_changing(database: Any, make_stack: Any, now: Any) -> AsyncIterat
         nonlocal yearly
         monthly = next(iter(stripe.account.tables["price"].values()))["id"]
         yearly = stripe.add_price(29_000, "usd", "year", name="Signals")["id"]
-        prices = ({"id": monthly, "period": "month"}, {"id": yearly, "period": "year"})
-        return catalogue.Catalogue(plans=(catalogue.Plan(key="signals", name="Signals", prices=prices),))
+        prices = {"signals": ({"id": monthly, "period": "month"},)}
+        prices[other or "signals"] = (*prices.get(other or "signals", ()), {"id": yearly, "period": "year"})
+        plans = [catalogue.Plan(key=key, name=key.title(), prices=given) for key, given in prices.items()]
+        return catalogue.Catalogue(plans=tuple(plans))
 
     async with open_world(database, make_stack, now, book=book) as world:
         yield world, yearly
@@ -119,6 +122,35 @@ async def test_s13_all_that_was_paid_for_the_second_one_goes_back_if_it_was_chan
         assert len(charges) == 3
         assert [row["refunded"] for row in charges] == [True, True, False]
         assert await world.alarms() == set()
+
+
+@pytest.mark.parametrize("way", ["over", "another plan"])
+async def test_s13_the_second_goes_back_when_a_third_that_stood_in_the_way_is_gone(
+    sqlite_database: Any, make_stack: Any, now: Any, way: str
+) -> None:
+    async with open_changing(sqlite_database, make_stack, now, "pro") as (world, pro):
+        anna = await world.member()
+        first, second = await twice(world, anna, card="sepa")
+        await world.stripe.advance(10)
+        async with world.stack.db.transaction() as session:
+            await session.execute(update(models.Checkout).values(state="expired"))
+        third = (world.stripe.pay(await world.checkout(anna)) or {})["id"]
+        world.stripe.cancel(third)
+        await world.settle()
+        await world.stripe.advance(4 * DAY)
+        await world.settle()
+        assert refunds(world) == []  # the newest ends by itself, so all are left to people
+        if way == "over":
+            world.stripe.cancel(third, at_period_end=False)
+        else:
+            entitlement_acts.change(world.stripe, world.stripe.subscription(third), pro, 1)
+        await world.settle()
+        states = [world.stripe.subscription(one)["status"] for one in (first, second)]
+        assert states == ["active", "canceled"]
+        assert refunds(world) == [("duplicate", 2900)]
+        assert await world.alarms() == set()
+        told = [name for name in await world.notices(anna) if name.startswith("second")]
+        assert told == ["second_subscription", "second_subscription", "second_returned"]
 
 
 async def test_s13_a_debit_that_arrives_when_the_second_one_is_over_goes_back_too(

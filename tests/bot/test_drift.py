@@ -25,7 +25,8 @@ def _play(folder: Path) -> int:
     async def played_once() -> int:
         database = db.Database(f"sqlite:///{folder / 'a.db'}")
         try:
-            return len(await played._played(database))
+            await played._play(database)
+            return len(await played._published(database))
         finally:
             await database.close()
 

@@ -34,8 +34,8 @@ lint: $(READY) ## style, types and import contracts
 	$(VENV)/bin/lint-imports
 
 test: lint ## all checks and tests, on SQLite and on a real PostgreSQL and Redis
-	@# Four workers on two cores, because tests often wait; in our order, which has the long files first.
-	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# Three workers on two cores, because tests often wait; in our order, which has the long files first.
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 cover: $(READY) ## the same tests, measured: how much of core and of all they reach (slower)
 	@$(PY) -m coverage erase

@@ -1,6 +1,7 @@
 """One look at everything that the status page shows, shared by all who look.
 
-However many ask, the database is asked once a second at most, and rests twenty times as long as its answer took.
+However many ask, the database is asked once a second at most, and rests twenty times as long as its answer took, but
+never longer than an open page waits for what the bell told of: one slow answer must not keep everybody from the news.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from webhooks import bars, billing, incidents, site, words
 _FRESH, _REST = 1.0, 20
 _SLOW = 10.0  # seconds for which what changes slowly is not asked again
 _RESULTS, _SIGNALS = 8, 8
+LONGEST_REST = 4.0
+"""Seconds; whoever was woken by the bell looks again for longer than this."""
 _PARTS = {
     "scheduler.scan": "Candles and strategies",
     "telegram.poller": "Updates",
@@ -70,6 +73,11 @@ class Glance:
         return orjson.dumps({"shape": self.shape, "texts": self.texts, "tones": self.tones})
 
 
+def rest(took: float) -> float:
+    """Seconds for which the database is left alone after an answer that took so many seconds."""
+    return min(max(_FRESH, took * _REST), LONGEST_REST)
+
+
 class _Slow(NamedTuple):
     until: float
     days: Sequence[models.Uptime]
@@ -94,7 +102,7 @@ class Glances:
             if self._glance is None or began >= self._until:
                 self._glance = await self._look(here, began)
                 took = asyncio.get_running_loop().time() - began
-                self._until = began + took + max(_FRESH, took * _REST)
+                self._until = began + took + rest(took)
             return self._glance
 
     async def _look(self, here: site.Site, at: float) -> Glance:

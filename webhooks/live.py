@@ -20,7 +20,7 @@ LONGEST = 3600.0
 """Seconds after which a stream ends."""
 _MOST, _EACH = 500, 30  # streams of this process, and of one address
 _EVERY, _SOON = 15.0, 1.0  # seconds between two looks, and soon after the bell
-_AGAIN, _BUSY = 5.0, 60.0  # seconds that count as soon, and while openings are on their way
+_AGAIN, _BUSY = glance.LONGEST_REST + 1.0, 60.0  # seconds that count as soon, and while openings are on their way
 _STALLED = 20.0  # seconds in which a reader must take what we sent
 log = structlog.get_logger()
 

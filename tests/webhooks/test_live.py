@@ -72,6 +72,11 @@ async def test_a_change_is_told_at_once_when_the_bell_rings(both: World, monkeyp
     assert "SECRET" not in json.dumps(after)
 
 
+def test_after_a_slow_answer_an_open_page_still_hears_of_what_the_bell_told() -> None:
+    assert [glance.rest(took) for took in (0.001, 0.1, 0.2, 1.2, 60.0)] == [1.0, 2.0, 4.0, 4.0, 4.0]
+    assert glance.rest(60.0) + live._SOON <= live._AGAIN
+
+
 async def test_a_look_that_fails_ends_no_stream(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glance, "_FRESH", 0.0)
     monkeypatch.setattr(glance, "_REST", 0)

@@ -152,12 +152,19 @@ class Limits:
     @staticmethod
     async def _taken(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> Allowance:
         ok = await limiter.hit(rule, *who)
-        standing = await limiter.get_window_stats(rule, *who)
-        return Allowance(ok, rule.amount, standing.remaining, max(0, round(standing.reset_time - time.time())))
+        return await Limits._standing(ok, limiter, rule, who)
 
     @staticmethod
     async def _refused(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> Allowance | None:
-        return None if await limiter.hit(rule, *who) else await Limits._taken(limiter, rule, who)
+        return None if await limiter.hit(rule, *who) else await Limits._standing(False, limiter, rule, who)
+
+    @staticmethod
+    async def _standing(
+        ok: bool, limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]
+    ) -> Allowance:
+        """What the answer was, with what is left now; nothing more is counted, for a place may have fallen free."""
+        standing = await limiter.get_window_stats(rule, *who)
+        return Allowance(ok, rule.amount, standing.remaining, max(0, round(standing.reset_time - time.time())))
 
     @staticmethod
     async def _left(limiter: strategies.RateLimiter, rule: RateLimitItem, who: tuple[str, ...]) -> bool:

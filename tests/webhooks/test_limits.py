@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio import strategies
 
 from tests import servers
 from webhooks import limits
@@ -51,6 +52,27 @@ async def test_looking_at_what_is_left_uses_up_nothing() -> None:
         assert all([await counting.left(THREE, "trial", "anna") for _ in range(5)])
         await taken(counting, 3)
         assert not await counting.left(THREE, "trial", "anna")
+
+
+class _Moving(strategies.SlidingWindowCounterRateLimiter):
+    """Its window moves on just after it has refused somebody, so the next one is allowed."""
+
+    async def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        allowed = await super().hit(item, *identifiers, cost=cost)
+        if not allowed:
+            await self.clear(item, *identifiers)
+        return allowed
+
+
+async def test_a_refusal_says_when_to_come_back_also_when_a_place_falls_free_meanwhile() -> None:
+    async with counters() as counting:
+        await taken(counting, 3)
+        counting._alone = _Moving(counting._alone.storage)
+        refused = await counting.refusal(THREE, "trial", "anna")
+        assert refused is not None
+        assert (refused.ok, refused.left) == (False, 3)
+        assert "Retry-After" in refused.headers
+        assert await counting.refusal(THREE, "trial", "anna") is None
 
 
 async def test_two_processes_share_what_they_allow(redis_url: str) -> None:

@@ -16,9 +16,10 @@ LATER = "Our payment provider does not answer at the moment. Nothing was charged
 
 
 def add_to(app: web.Application) -> None:
-    """The site has the portal's page, and a door for the events of each provider."""
+    """The site has the portal's pages, and a door for the events of each provider."""
     app.router.add_get("/portal/{token}", show_portal)
     app.router.add_post("/portal/{token}", open_portal)
+    app.router.add_get("/returned", returned)
     for provider in app[site.KEY].providers:
         if provider.inbox == provider.name:
             app.router.add_post(f"/webhooks/{provider.name}", events_of(provider))
@@ -73,13 +74,20 @@ async def open_portal(request: web.Request) -> web.Response:
         text = "There is no payment of yours that could be managed here. Send /subscribe to the bot to begin one."
         return site.message(request, "Nothing to manage yet", text, status=404)
     try:
-        url = await provider.portal(customer, f"{here.stack.settings.public_url}/")
+        url = await provider.portal(customer, f"{here.stack.settings.public_url}/returned")
     except payments.ElsewhereError as error:
         return site.message(request, "Where you pay", str(error))
     except (errors.UnreachableError, payments.ConflictError, errors.RefusedError) as error:
         log.warning("portal_not_opened", error=str(error))
         return site.message(request, "Not now", LATER, status=503)
     return onward(request, provider, url)
+
+
+async def returned(request: web.Request) -> web.Response:
+    """The way on for whoever comes back from the portal; the address proves nothing, and names nobody."""
+    async with site.of(request).stack.db.reading() as session:
+        bot = await bot_name(session)
+    return site.page(request, "returned", bot=bot)
 
 
 async def _customer(session: AsyncSession, here: site.Site, member_id: int) -> tuple[payments.Provider | None, str]:

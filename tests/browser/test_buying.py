@@ -1,4 +1,4 @@
-"""Checkout, thanks and plans in a real browser: good for everybody at both widths, and of use without scripts."""
+"""Checkout, thanks, portal and plans in a real browser: good for all at both widths, and of use without scripts."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from playwright import async_api
 from playwright.async_api import expect
 
 from core import db
-from core.billing import partners
+from core.billing import links, partners
 from tests.browser import chromium, window
 from tests.browser.test_change import Shown, looked_at
 from tests.webhooks import shop
@@ -45,6 +45,8 @@ async def pages(world: World) -> dict[str, str]:
         "checkout-team": shop.link(world, ben, "team"),
         "thanks-trial": f"{world.url}/thanks?session_id={trial['id']}",
         "thanks-team": f"{world.url}/thanks?session_id={team['id']}",
+        "portal": world.local(links.portal_url(world.stack.settings, anna, now=world.now)),
+        "portal-return": f"{world.url}/returned",
         "plans": f"{world.url}/plans",
     }
 

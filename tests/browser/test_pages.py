@@ -59,7 +59,7 @@ async def shown(sqlite_database: db.Database, make_stack: Any, now: datetime) ->
         plain = {
             path or "status": f"{world.url}/{path}" for path in ("", "record", "plans", "terms", "privacy", "docs")
         }
-        plain |= {path: f"{world.url}/{path}" for path in ("thanks", "nowhere")}
+        plain |= {path: f"{world.url}/{path}" for path in ("thanks", "returned", "nowhere")}
         yield Shown(world, plain | named, browser)
         await browser.close()
 

@@ -84,6 +84,7 @@ PUBLIC = {
     ("GET", "/portal/{token}"): ("/portal/x", 403),
     ("POST", "/portal/{token}"): ("/portal/x", 403),
     ("GET", "/thanks"): 200,
+    ("GET", "/returned"): 200,
     ("GET", "/change/{token}"): ("/change/x", 403),
     ("POST", "/change/{token}"): ("/change/x", 403),
     ("GET", "/change/{token}/done"): ("/change/x/done", 403),

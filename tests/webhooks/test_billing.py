@@ -231,8 +231,16 @@ async def test_portal_opens_by_its_button_only_and_leads_back_home(world: World)
     assert status == 303
     (made,) = world.stripe.account.all("billing_portal.session")
     assert place == made["url"]
-    assert made["return_url"] == "https://signals.example/"
+    assert made["return_url"] == "https://signals.example/returned"
     assert made["customer"] == (await world.row(anna)).customer_id
+
+
+async def test_whoever_comes_back_from_the_portal_is_led_to_the_chat(world: World) -> None:
+    status, text = await get(world, f"{world.url}/returned")
+    assert (status, "go back to the chat" in text, "/fix" in text, "t.me" in text) == (200, True, True, False)
+    async with world.stack.db.transaction() as session:
+        session.add(models.Heartbeat(part="telegram.bot", at=world.now, limit=90, note="signals_bot"))
+    assert "https://t.me/signals_bot" in (await get(world, f"{world.url}/returned"))[1]
 
 
 async def test_portal_of_somebody_who_never_paid_says_so(world: World) -> None:

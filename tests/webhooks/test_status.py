@@ -15,7 +15,7 @@ from tests.webhooks.conftest import World, open_world
 from tests.webhooks.filled import signal
 from webhooks import glance, server
 
-PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/docs", "/thanks", "/nowhere")
+PAGES = ("/", "/record", "/plans", "/terms", "/privacy", "/docs", "/thanks", "/returned", "/nowhere")
 
 
 async def get(world: World, path: str) -> tuple[int, str]:
